@@ -1,0 +1,117 @@
+package report
+
+import (
+	"context"
+	"encoding/csv"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/gocarina/gocsv"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// csvField is one line of a plan's CSV: one field of one change, or a change
+// without fields.
+type csvField struct {
+	Step   string `csv:"step"`
+	Kind   string `csv:"kind"`
+	Entity string `csv:"entity"`
+	ID     string `csv:"id"`
+	Ref    string `csv:"ref"`
+	Source string `csv:"source"`
+	Key    string `csv:"key"`
+	Field  string `csv:"field"`
+	Before string `csv:"before"`
+	After  string `csv:"after"`
+	Error  string `csv:"error"`
+}
+
+// CSV writes the plan's changes for a spreadsheet, one line for each field
+// that changes. Cells that a spreadsheet would run as a formula begin with an
+// apostrophe.
+func (p Plan) CSV(ctx context.Context, w io.Writer) error {
+	out := gocsv.NewSafeCSVWriter(csv.NewWriter(w))
+	if err := gocsv.MarshalCSV([]csvField{}, out); err != nil {
+		return err
+	}
+	for c, err := range p.Changes.Changes(ctx, p.listed()) {
+		if err != nil {
+			return err
+		}
+		if err := gocsv.MarshalCSVWithoutHeaders(p.csvFields(c), out); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func (p Plan) csvFields(c *engine.Change) []csvField {
+	n := names{p.Catalog}
+	line := csvField{
+		Step: harmless(c.Step), Kind: string(c.Kind), Entity: harmless(c.Entity), Source: harmless(c.Source),
+		Key: harmless(c.Key), Error: harmless(problem(c)),
+	}
+	if c.ID != 0 {
+		line.ID = strconv.FormatInt(c.ID, 10)
+	} else {
+		line.Ref = harmless(c.Ref)
+	}
+	if len(c.Fields) == 0 {
+		return []csvField{line}
+	}
+	lines := make([]csvField, 0, len(c.Fields))
+	for _, name := range fields(c) {
+		f := c.Fields[name]
+		line.Field = name
+		line.Before = harmless(n.value(c.TypeID, name, f.Before))
+		line.After = harmless(n.value(c.TypeID, name, f.After))
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// harmless keeps a spreadsheet from running a cell as a formula. Numbers and
+// phone numbers stay as they are, although they may begin with + or -.
+func harmless(cell string) string {
+	if cell == "" || !strings.ContainsAny(cell[:1], "=+-@\t\r") {
+		return cell
+	}
+	if cell[0] != '=' && cell[0] != '@' && strings.Trim(cell, "+-0123456789 ().,/") == "" {
+		return cell
+	}
+	return "'" + cell
+}
+
+// Failed writes rows that did not make it as CSV: the source columns, then
+// _line, _step and _error. It is made to be mended and read again, so cells are
+// exactly as they were, and no cell is kept from being a formula: open it in a
+// spreadsheet only if you trust the source.
+func Failed(w io.Writer, columns []string, delimiter rune, rows iter.Seq2[*engine.Change, error]) error {
+	out := csv.NewWriter(w)
+	if delimiter != 0 {
+		out.Comma = delimiter
+	}
+	width := len(columns)
+	head := append(append(make([]string, 0, width+3), columns...), "_line", "_step", "_error")
+	if err := out.Write(head); err != nil {
+		return err
+	}
+	record := make([]string, width+3)
+	for c, err := range rows {
+		if err != nil {
+			return err
+		}
+		clear(record)
+		copy(record[:width], c.Row)
+		record[width], record[width+1], record[width+2] = strconv.Itoa(c.Line), c.Step, problem(c)
+		if err := out.Write(record); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}

@@ -1,0 +1,46 @@
+package report
+
+import (
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Plan is a plan to be shown: its header, and where its changes are read from.
+type Plan struct {
+	Header  *engine.Header
+	Changes engine.Changes
+	// Catalog gives names beside ids; without it there are only ids.
+	Catalog *engine.Catalog
+	// Rows is how many changes, problems and skipped rows the text shows of
+	// each; 0 is all of them.
+	Rows int
+	// All adds the unchanged to what is listed.
+	All bool
+	// Broken are the guards of the job that the plan breaks.
+	Broken []string
+	// Next is the command to be typed next, shown at the end of the text.
+	Next string
+}
+
+// listed are the kinds that a plan lists in JSON, HTML and CSV.
+func (p Plan) listed() engine.Filter {
+	if p.All {
+		return engine.Filter{}
+	}
+	return engine.Filter{Kinds: []engine.Kind{
+		engine.KindCreate, engine.KindUpdate, engine.KindMove, engine.KindDelete,
+		engine.KindSkip, engine.KindInvalid, engine.KindConflict,
+	}}
+}
+
+// problem is what is wrong with a change, or why it does nothing.
+func problem(c *engine.Change) string {
+	if c.Error != "" {
+		return c.Error
+	}
+	return c.Reason
+}
+
+// fields are the names of the fields that a change sets, in order.
+func fields(c *engine.Change) []string {
+	return sortedKeys(c.Fields)
+}

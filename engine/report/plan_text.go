@@ -1,0 +1,327 @@
+package report
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Text writes the plan for people: what it is about, its sums by step, the
+// first changes, what is wrong, and what to type next.
+func (p Plan) Text(ctx context.Context, w io.Writer, t Terminal) error {
+	out := &planText{Plan: p, Terminal: t, names: names{p.Catalog}, w: bufio.NewWriter(w)}
+	out.heading()
+	if err := t.grid(out.w, "  ", summaryColumns(p.Header), summaryRows(p.Header, t)); err != nil {
+		return err
+	}
+	out.remarks()
+	if err := out.sections(ctx); err != nil {
+		return err
+	}
+	out.footer()
+	return out.w.Flush()
+}
+
+// Summary writes only the head of the text: what the plan is about and its
+// sums. It is what a person is asked about.
+func (p Plan) Summary(w io.Writer, t Terminal) error {
+	out := &planText{Plan: p, Terminal: t, w: bufio.NewWriter(w)}
+	out.heading()
+	if err := t.grid(out.w, "  ", summaryColumns(p.Header), summaryRows(p.Header, t)); err != nil {
+		return err
+	}
+	out.remarks()
+	return out.w.Flush()
+}
+
+type planText struct {
+	Plan
+	Terminal
+	names names
+	w     *bufio.Writer // keeps the first error until Flush
+}
+
+func (p *planText) line(format string, args ...any) {
+	fmt.Fprintf(p.w, format+"\n", args...)
+}
+
+func (p *planText) heading() {
+	h := p.Header
+	title := "Plan of " + clean(h.Job)
+	if h.Undoes != "" {
+		title = "Plan that takes back run " + clean(h.Undoes)
+	}
+	who := ""
+	if h.Portal.User != "" {
+		who = " as " + clean(h.Portal.User)
+	}
+	p.line("%s", p.wrap(p.paint(bold, title)+" on "+clean(h.Portal.Address)+who, "  "))
+	p.line("%s", p.wrap(p.paint(faint, fmt.Sprintf("%s, plan %s", rowsOf(h), clean(h.ID))), "  "))
+	p.line("")
+}
+
+// rowsOf says how many rows of which files or selects the plan is made from.
+func rowsOf(h *engine.Header) string {
+	paths := make([]string, len(h.Files))
+	for i, f := range h.Files {
+		paths[i] = clean(f.Path)
+	}
+	if len(paths) == 0 {
+		return plural(h.Rows, "row")
+	}
+	return plural(h.Rows, "row") + " of " + strings.Join(paths, ", ")
+}
+
+// countOf is one column of counts.
+type countOf struct {
+	title string
+	kind  engine.Kind
+	of    func(engine.Counts) int
+	must  bool // shown even where all are 0
+}
+
+func counts() []countOf {
+	return []countOf{
+		{"Create", engine.KindCreate, func(c engine.Counts) int { return c.Create }, true},
+		{"Update", engine.KindUpdate, func(c engine.Counts) int { return c.Update }, true},
+		{"Move", engine.KindMove, func(c engine.Counts) int { return c.Move }, false},
+		{"Delete", engine.KindDelete, func(c engine.Counts) int { return c.Delete }, false},
+		{"Unchanged", engine.KindNone, func(c engine.Counts) int { return c.Unchanged }, true},
+		{"Skip", engine.KindSkip, func(c engine.Counts) int { return c.Skip }, false},
+		{"Invalid", engine.KindInvalid, func(c engine.Counts) int { return c.Invalid }, false},
+		{"Conflict", engine.KindConflict, func(c engine.Counts) int { return c.Conflict }, false},
+	}
+}
+
+// shownCounts leaves out the columns that hold nothing but zeros.
+func shownCounts(h *engine.Header) []countOf {
+	return slices.DeleteFunc(counts(), func(c countOf) bool {
+		return !c.must && c.of(h.Summary) == 0
+	})
+}
+
+func summaryColumns(h *engine.Header) []column {
+	columns := []column{{title: "Step", least: 8}, {title: "Verb"}, {title: "Entity", least: 8}}
+	for _, c := range shownCounts(h) {
+		columns = append(columns, column{title: c.title, right: true})
+	}
+	return columns
+}
+
+func summaryRows(h *engine.Header, t Terminal) [][]string {
+	shown := shownCounts(h)
+	row := func(id, verb, entity string, sums engine.Counts) []string {
+		cells := []string{clean(id), clean(verb), clean(entity)}
+		for _, c := range shown {
+			cells = append(cells, t.number(c.of(sums), kindColour(c.kind)))
+		}
+		return cells
+	}
+	rows := make([][]string, 0, len(h.Steps)+1)
+	for _, s := range h.Steps {
+		rows = append(rows, row(s.ID, s.Verb, s.Entity, s.Counts))
+	}
+	if len(h.Steps) > 1 {
+		rows = append(rows, row("all", "", "", h.Summary))
+	}
+	return rows
+}
+
+// number is a count; zeros stay in the background.
+func (t Terminal) number(n int, c colour) string {
+	if n == 0 {
+		return t.paint(faint, "0")
+	}
+	return t.paint(c, strconv.Itoa(n))
+}
+
+func (p *planText) remarks() {
+	h := p.Header
+	p.line("")
+	if h.Cleared > 0 {
+		p.line("%s become empty.", p.paint(yellow, plural(h.Cleared, "field")))
+	}
+	if h.Summary.Writes() > 0 {
+		p.line("%s", p.wrap(estimate(h.Estimate), ""))
+	}
+	for _, warning := range h.Warnings {
+		p.line("%s", p.wrap(p.paint(yellow, "warning: ")+clean(warning), "  "))
+	}
+	for _, guard := range p.Broken {
+		p.line("%s", p.wrap(p.paint(red, "guard broken: ")+clean(guard), "  "))
+	}
+}
+
+// estimate says what applying takes, and why not less.
+func estimate(e engine.Estimate) string {
+	s := fmt.Sprintf("About %s, %s", plural(e.Requests, "request"), duration(e.Seconds))
+	switch e.LimitedBy {
+	case "bucket":
+		return s + "; limited by the portal's requests a second."
+	case "execution_time":
+		return s + "; limited by the portal's execution time (operating limit)."
+	}
+	return s + "."
+}
+
+func (p *planText) footer() {
+	s := p.Header.Summary
+	switch {
+	case len(p.Broken) > 0:
+		p.line("\nA guard is broken: this plan will not be applied.")
+	case s.Writes() == 0:
+		p.line("\nNothing to change.")
+	}
+	if p.Next != "" && s.Writes() > 0 {
+		p.line("\nNext: %s", p.paint(bold, clean(p.Next)))
+	}
+}
+
+// sections lists what the plan does, and what it can't do.
+func (p *planText) sections(ctx context.Context) error {
+	s := p.Header.Summary
+	sections := []struct {
+		title string
+		total int
+		kinds []engine.Kind
+	}{
+		{"Changes", s.Writes(), []engine.Kind{engine.KindCreate, engine.KindUpdate, engine.KindMove, engine.KindDelete}},
+		{"Problems", s.Invalid + s.Conflict, []engine.Kind{engine.KindInvalid, engine.KindConflict}},
+		{"Skipped", s.Skip, []engine.Kind{engine.KindSkip}},
+		{"Unchanged", s.Unchanged, []engine.Kind{engine.KindNone}},
+	}
+	for _, section := range sections {
+		hidden := section.title == "Skipped" && p.Rows > 0 || section.title == "Unchanged" && !p.All
+		if section.total == 0 || hidden {
+			continue
+		}
+		p.line("\n%s", p.paint(bold, title(section.title, section.total, p.Rows)))
+		for c, err := range p.Changes.Changes(ctx, engine.Filter{Kinds: section.kinds, Limit: p.Rows}) {
+			if err != nil {
+				return err
+			}
+			p.change(c)
+		}
+	}
+	return nil
+}
+
+func title(what string, total, rows int) string {
+	if rows > 0 && total > rows {
+		return fmt.Sprintf("%s (the first %d of %d; --rows 0 shows all)", what, rows, total)
+	}
+	return fmt.Sprintf("%s (%d)", what, total)
+}
+
+// change writes one change: a line on the item, and one for each field.
+func (p *planText) change(c *engine.Change) {
+	head := "  " + p.paint(kindColour(c.Kind), sign(c.Kind)) + " " + clean(c.Step) + ": " + item(c)
+	if c.Source != "" {
+		head += p.paint(faint, "  "+clean(c.Source))
+	}
+	p.line("%s", p.fit(head, 0))
+	if reason := problem(c); reason != "" {
+		p.line("      %s", p.wrap(clean(reason), "      "))
+	}
+	if !c.Kind.Writes() {
+		return
+	}
+	width := 0
+	keys := fields(c)
+	for _, name := range keys {
+		width = max(width, min(text.StringWidthWithoutEscSequences(p.names.label(c.TypeID, name)), 28))
+	}
+	for _, name := range keys {
+		label := text.Pad(text.Snip(p.names.label(c.TypeID, name), width, "…")+":", width+1, ' ')
+		p.line("      %s %s", label, p.transition(c, name, 6+width+2))
+	}
+}
+
+// transition is before → after, in the room that a line has after used
+// columns. A created field has no before worth showing.
+func (p *planText) transition(c *engine.Change, name string, used int) string {
+	f := c.Fields[name]
+	before, after := p.names.value(c.TypeID, name, f.Before), p.names.value(c.TypeID, name, f.After)
+	if c.Kind == engine.KindCreate && before == "" {
+		return p.fit(shown(after), used)
+	}
+	before, after = shown(before), shown(after)
+	if room := p.Width - used - 3; p.Width > 0 && width(before)+width(after) > room {
+		half := max(room/2, 8)
+		before = text.Snip(before, max(half, room-width(after)), "…")
+		after = text.Snip(after, max(room-width(before), 8), "…")
+	}
+	return p.paint(faint, before) + " → " + after
+}
+
+func width(s string) int { return text.StringWidthWithoutEscSequences(s) }
+
+func shown(value string) string {
+	if value == "" {
+		return "(empty)"
+	}
+	return value
+}
+
+// item says which item a change is about.
+func item(c *engine.Change) string {
+	switch {
+	case c.ID != 0:
+		return clean(c.Entity) + " " + strconv.FormatInt(c.ID, 10)
+	case c.Kind == engine.KindCreate:
+		return "new " + clean(c.Entity)
+	case c.Ref != "":
+		return clean(c.Entity) + " " + clean(c.Ref)
+	}
+	return clean(c.Entity)
+}
+
+// sign is the mark of a kind.
+func sign(k engine.Kind) string {
+	switch k {
+	case engine.KindCreate:
+		return "+"
+	case engine.KindUpdate:
+		return "~"
+	case engine.KindMove:
+		return ">"
+	case engine.KindDelete:
+		return "-"
+	case engine.KindInvalid, engine.KindConflict:
+		return "!"
+	case engine.KindSkip:
+		return "·"
+	case engine.KindNone:
+		return "="
+	}
+	return "?"
+}
+
+func kindColour(k engine.Kind) colour {
+	switch k {
+	case engine.KindCreate:
+		return green
+	case engine.KindUpdate:
+		return yellow
+	case engine.KindMove:
+		return cyan
+	case engine.KindDelete, engine.KindInvalid, engine.KindConflict:
+		return red
+	case engine.KindNone, engine.KindSkip:
+		return faint
+	}
+	return ""
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
+}

@@ -1,0 +1,164 @@
+package report
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/sourcegraph/conc"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+const (
+	// LogEvery is how often progress becomes a line of the log where there is
+	// no terminal for a bar.
+	LogEvery = 10 * time.Second
+	// barAfter is how long a phase must last to get a bar: quick ones would
+	// only flash.
+	barAfter = 400 * time.Millisecond
+)
+
+// Progress shows how far a plan or a run is: a bar with the time that is left
+// and what limits on a terminal, else a line of the log every [LogEvery].
+//
+// It is also the writer for whatever else goes to that terminal, so that lines
+// and the bar don't run into each other.
+type Progress struct {
+	out   io.Writer
+	bars  bool
+	width int
+
+	mu       sync.Mutex
+	log      *slog.Logger
+	phase    string
+	began    time.Time // of the phase
+	logged   time.Time
+	bar      progress.Writer // nil while there is none
+	tracker  *progress.Tracker
+	renderer conc.WaitGroup
+}
+
+// NewProgress shows progress on out: as bars of that width in columns, or, with
+// a width of 0, in the log.
+func NewProgress(out io.Writer, width int) *Progress {
+	return &Progress{out: out, bars: width > 0, width: width, log: slog.New(slog.DiscardHandler)}
+}
+
+// LogTo sets the log for progress without bars.
+func (p *Progress) LogTo(log *slog.Logger) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = log
+}
+
+// Write implements [io.Writer]: lines go above the bar, where there is one.
+func (p *Progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar == nil {
+		return p.out.Write(b)
+	}
+	p.bar.Log("%s", strings.TrimSuffix(string(b), "\n"))
+	return len(b), nil
+}
+
+// Update is told how far things are. It may be called at any rate, from any
+// goroutine.
+func (p *Progress) Update(at engine.Progress) {
+	line := p.update(at)
+	if line != nil { // outside of the lock: the log may write to p
+		p.log.LogAttrs(context.Background(), slog.LevelInfo, "progress", line...)
+	}
+}
+
+func (p *Progress) update(at engine.Progress) []slog.Attr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if at.Phase != p.phase {
+		p.end(false)
+		p.phase, p.began, p.logged = at.Phase, now, now
+	}
+	if !p.bars {
+		if now.Sub(p.logged) < LogEvery {
+			return nil
+		}
+		p.logged = now
+		return []slog.Attr{
+			slog.String("phase", at.Phase), slog.Int("done", at.Done), slog.Int("total", at.Total),
+			slog.Int("failed", at.Failed), slog.String("limit", at.Limit),
+		}
+	}
+	if p.bar == nil {
+		if now.Sub(p.began) < barAfter {
+			return nil
+		}
+		p.begin()
+	}
+	p.tracker.UpdateTotal(int64(at.Total))
+	p.tracker.SetValue(int64(at.Done))
+	p.bar.SetPinnedMessages(note(at))
+	return nil
+}
+
+// Done ends the bar: the work is finished, or has failed.
+func (p *Progress) Done(failed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end(failed)
+	p.phase = ""
+}
+
+func (p *Progress) begin() {
+	p.tracker = &progress.Tracker{Message: p.phase, AutoStopDisabled: true}
+	p.bar = progress.NewWriter()
+	p.bar.SetOutputWriter(p.out)
+	p.bar.SetStyle(barStyle())
+	p.bar.SetUpdateFrequency(100 * time.Millisecond)
+	p.bar.SetTerminalWidth(p.width)
+	p.bar.SetTrackerLength(min(max(p.width-60, 10), 40))
+	p.bar.SetAutoStop(true) // when the tracker is done
+	p.bar.AppendTracker(p.tracker)
+	p.renderer.Go(p.bar.Render)
+}
+
+func (p *Progress) end(failed bool) {
+	if p.bar == nil {
+		return
+	}
+	if failed {
+		p.tracker.MarkAsErrored()
+	} else {
+		p.tracker.MarkAsDone()
+	}
+	p.renderer.Wait()
+	p.bar, p.tracker = nil, nil
+}
+
+func barStyle() progress.Style {
+	s := progress.StyleBlocks
+	s.Name = "bxflow"
+	s.Visibility = progress.StyleVisibility{ETA: true, Percentage: true, Pinned: true, Tracker: true, Value: true, Speed: true}
+	s.Options.ETAPrecision = time.Second
+	s.Options.SpeedPrecision = 10 * time.Millisecond
+	s.Options.ErrorString = "stopped"
+	return s
+}
+
+// note is the line above the bar: failures, and what limits right now.
+func note(at engine.Progress) string {
+	limit := clean(at.Limit)
+	if at.Failed == 0 {
+		return limit
+	}
+	failed := plural(at.Failed, "row") + " failed"
+	if limit == "" {
+		return failed
+	}
+	return failed + "; " + limit
+}

@@ -1,0 +1,125 @@
+// Package report shows plans, runs and lists to people and programs: as text
+// for a terminal, JSON, HTML and CSV.
+//
+// Its one rule: what is shown comes from a stream. The changes of a plan are
+// read from where they are kept and written one by one, so that a report on a
+// million of them takes no more memory than one on ten. Text from outside (cells,
+// names, messages of the portal) is made harmless before it reaches a terminal.
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Terminal says what text may look like where it is shown. The zero value is
+// for files and pipes: no colours, lines of any length.
+type Terminal struct {
+	Width int // columns; 0: unlimited
+	Color bool
+}
+
+// colour is an ANSI code.
+type colour string
+
+const (
+	bold   colour = "1"
+	faint  colour = "2"
+	red    colour = "31"
+	green  colour = "32"
+	yellow colour = "33"
+	cyan   colour = "36"
+)
+
+func (t Terminal) paint(c colour, s string) string {
+	if !t.Color || s == "" || c == "" {
+		return s
+	}
+	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
+}
+
+// fit cuts s to what a line has left after some columns.
+func (t Terminal) fit(s string, used int) string {
+	if t.Width <= 0 {
+		return s
+	}
+	return text.Snip(s, max(t.Width-used, 8), "…")
+}
+
+// wrap breaks s into lines of the terminal's width; all but the first begin
+// with the indent.
+func (t Terminal) wrap(s, indent string) string {
+	if t.Width <= len(indent)+20 {
+		return s
+	}
+	lines := strings.Split(text.WrapSoft(s, t.Width-len(indent)), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n"+indent)
+}
+
+// clean makes text from outside harmless to a terminal: control characters,
+// escape sequences and marks that turn the reading direction are spelled out.
+func clean(s string) string {
+	harmless := func(r rune) bool { return unicode.IsPrint(r) }
+	if strings.IndexFunc(s, func(r rune) bool { return !harmless(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case harmless(r):
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == '\u00a0':
+			b.WriteByte(' ')
+		case r < 0x100:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// plural is a number and its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "y") {
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(noun, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// duration is seconds as people say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min.
+func duration(seconds float64) string {
+	if seconds < 9.95 {
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", seconds), ".0") + " s"
+	}
+	d := time.Duration(math.Round(seconds)) * time.Second
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return joined(int(d.Minutes()), "min", int(d.Seconds())%60, "s")
+	}
+	return joined(int(d.Hours()), "h", int(d.Minutes())%60, "min")
+}
+
+func joined(n int, unit string, rest int, small string) string {
+	if rest == 0 {
+		return fmt.Sprintf("%d %s", n, unit)
+	}
+	return fmt.Sprintf("%d %s %d %s", n, unit, rest, small)
+}
