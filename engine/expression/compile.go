@@ -1,0 +1,301 @@
+package expression
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/checker/nature"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+)
+
+// The names that every scope may have beside the ids of steps.
+const (
+	nameRow    = "row"
+	nameParams = "params"
+	nameEnv    = "env"
+	namePlan   = "plan"
+	nameNow    = "now"
+	nameNull   = "null"
+)
+
+// Compile compiles an expression whose value may be of any type. Its error is [Errors].
+func Compile(source string, scope Scope) (*Program, error) {
+	return compile(excerptOf(source, source, 0), scope)
+}
+
+// CompileCondition compiles an expression that must be true or false. A ${{ … }} around the whole of it is accepted, text
+// around one is not. A value of an open record is judged when it is known. Its error is [Errors].
+func CompileCondition(source string, scope Scope) (*Program, error) {
+	inner, problem := unwrap(source)
+	if problem != nil {
+		return nil, Errors{problem}
+	}
+	p, err := compile(inner, scope)
+	if err != nil {
+		return nil, err
+	}
+	value := p.program.Node().Nature()
+	if value.Kind == reflect.Bool || unknown(value) && p.open(scope) {
+		p.condition = true
+		return p, nil
+	}
+	return nil, Errors{inner.fault(0, "compare it with something, for instance == \"sim\"",
+		"a condition must be true or false, this is %s", p.Type())}
+}
+
+// compile parses, analyses, type-checks and compiles.
+func compile(source excerpt, scope Scope) (p *Program, err error) {
+	if len(source.text) > MaxSource {
+		return nil, Errors{source.fault(0, "", "the expression is longer than %d bytes", MaxSource)}
+	}
+	if strings.TrimSpace(source.text) == "" {
+		return nil, Errors{source.fault(0, "", "the expression is empty")}
+	}
+	defer func() {
+		// expr-lang reports its faults as errors, but a panic in its checker would otherwise end the program.
+		if r := recover(); r != nil {
+			p, err = nil, Errors{source.fault(0, "", "%v", r)}
+		}
+	}()
+	table := functions()
+	config := configure(scope, table)
+	tree, err := parser.ParseWithConfig(source.text, config)
+	if err != nil {
+		return nil, Errors{source.placed(err)}
+	}
+	a := analysis{source: source, scope: scope, table: table}
+	a.root(tree.Node)
+	if len(a.problems) > 0 {
+		return nil, a.problems
+	}
+	p = &Program{source: source, uses: a.uses, usesNow: a.usesNow, direct: directUse(&a, tree.Node)}
+	if _, err := new(checker.Checker).PatchAndCheck(tree, config); err != nil {
+		e := source.placed(err)
+		e.Hint = mismatch(tree.Node, err)
+		return nil, Errors{e}
+	}
+	if p.program, err = compiler.Compile(tree, config); err != nil {
+		return nil, Errors{source.placed(err)}
+	}
+	p.machines.New = func() any { return &vm.VM{MemoryBudget: memoryBudget} }
+	return p, nil
+}
+
+// directUse is the member that the whole expression consists of, if it is no more than that.
+func directUse(a *analysis, node ast.Node) *Use {
+	use, ok := a.memberOf(node)
+	if !ok {
+		return nil
+	}
+	return &use
+}
+
+// configure describes the scope and the functions to expr-lang. Its optimizer is left out: it gains nothing at the
+// speed of a portal, and expressions that it folds escape the limits.
+func configure(scope Scope, table map[string]function) *conf.Config {
+	config := conf.CreateNew()
+	config.Optimize = false
+	config.MaxNodes = MaxNodes
+	expr.Env(environment(scope))(config)
+	expr.DisableAllBuiltins()(config)
+	for name, f := range table {
+		switch {
+		case f.builtin:
+			expr.EnableBuiltin(name)(config)
+		case f.call != nil: // now() is rewritten instead
+			expr.Function(name, f.call, f.types...)(config)
+		}
+	}
+	for name, f := range operators() {
+		expr.Function(name, f.call, f.types...)(config)
+	}
+	for name := range config.Disabled {
+		delete(config.Builtins, name)
+	}
+	expr.Patch(&rewriter{table: table, natures: make(map[ast.Node]*nature.Nature)})(config)
+	return config
+}
+
+// environment is the scope as types.
+func environment(scope Scope) types.Map {
+	env := types.Map{
+		nameNow:    types.TypeOf(time.Time{}),
+		nameParams: recordType(&Record{Fields: scope.Params}),
+		nameEnv:    recordType(envRecord(scope.Env)),
+	}
+	if scope.Row != nil {
+		env[nameRow] = recordType(scope.Row)
+	}
+	if scope.Plan != nil {
+		env[namePlan] = recordType(scope.Plan)
+	}
+	for id, item := range scope.Items {
+		env[id] = recordType(itemRecord(item))
+	}
+	return env
+}
+
+// itemRecord adds to an item's fields what every item has.
+func itemRecord(item *Record) *Record {
+	if item == nil {
+		return nil
+	}
+	fields := map[string]Type{"id": Int, "created": Bool}
+	for name, t := range item.Fields {
+		fields[name] = t
+	}
+	return &Record{Fields: fields, Open: item.Open, Other: item.Other}
+}
+
+// envRecord is the record of the listed environment variables.
+func envRecord(names []string) *Record {
+	fields := make(map[string]Type, len(names))
+	for _, name := range names {
+		fields[name] = String
+	}
+	return &Record{Fields: fields}
+}
+
+// recordType is a record as expr-lang describes it.
+func recordType(r *Record) types.Map {
+	m := make(types.Map, len(r.Fields)+1)
+	for name, t := range r.Fields {
+		m[name] = t.static()
+	}
+	if r.Open {
+		m[types.Extra] = r.Other.static()
+	}
+	return m
+}
+
+// static is the type as expr-lang describes it.
+func (t Type) static() types.Type {
+	switch t {
+	case String:
+		return types.String
+	case Int:
+		return types.Int
+	case Float:
+		return types.Float64
+	case Bool:
+		return types.Bool
+	case Time:
+		return types.TypeOf(time.Time{})
+	case List:
+		return types.Array(types.Any)
+	case Any:
+	}
+	return types.Any
+}
+
+// rewriter replaces what expr-lang would do without limits, or with a clock of its own.
+type rewriter struct {
+	table map[string]function
+	// natures are the types of operators that were replaced: the nodes in their place have none until they are checked.
+	natures map[ast.Node]*nature.Nature
+}
+
+// Visit implements [ast.Visitor].
+func (r *rewriter) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
+		if n.Value == nameNull {
+			ast.Patch(node, &ast.NilNode{})
+		}
+	case *ast.CallNode:
+		r.clock(node, n)
+	case *ast.BinaryNode:
+		name, ok := checkedOperator(n.Operator, n.Nature(), r.nature(n.Left), r.nature(n.Right))
+		if !ok {
+			return
+		}
+		callee := &ast.IdentifierNode{Value: name}
+		callee.SetLocation(n.Location())
+		ast.Patch(node, &ast.CallNode{Callee: callee, Arguments: []ast.Node{n.Left, n.Right}})
+		r.natures[*node] = n.Nature()
+	}
+}
+
+// nature is the type of a node, also of a replaced one.
+func (r *rewriter) nature(node ast.Node) *nature.Nature {
+	if n, ok := r.natures[node]; ok {
+		return n
+	}
+	return node.Nature()
+}
+
+// clock turns now() into the frozen time, and hands that time to the functions that depend on it.
+func (r *rewriter) clock(node *ast.Node, call *ast.CallNode) {
+	id, ok := call.Callee.(*ast.IdentifierNode)
+	switch {
+	case !ok:
+	case id.Value == nameNow:
+		ast.Patch(node, &ast.IdentifierNode{Value: nameNow})
+	case r.table[id.Value].needsNow:
+		now := &ast.IdentifierNode{Value: nameNow}
+		now.SetLocation(call.Location())
+		call.Arguments = append([]ast.Node{now}, call.Arguments...)
+	}
+}
+
+// mismatch is the remedy for an operator between text and a number, the commonest fault of all: cells are text.
+func mismatch(node ast.Node, err error) string {
+	var fe *file.Error
+	if !errors.As(err, &fe) {
+		return ""
+	}
+	finder := &mismatchFinder{at: fe.From}
+	ast.Walk(&node, finder)
+	return finder.hint
+}
+
+// mismatchFinder looks at the operator at a place.
+type mismatchFinder struct {
+	at   int
+	hint string
+}
+
+// Visit implements [ast.Visitor].
+func (f *mismatchFinder) Visit(node *ast.Node) {
+	n, ok := (*node).(*ast.BinaryNode)
+	if !ok || n.Location().From != f.at {
+		return
+	}
+	left, right := n.Left.Nature(), n.Right.Nature()
+	if left.IsNumber() && right.IsString() || left.IsString() && right.IsNumber() {
+		f.hint = "one side is text: make a number of it with number(…) or int(…), or text of the other with string(…)"
+	}
+}
+
+// CheckName tells whether a step or another thing of a job may have this name in expressions: a letter or underscore,
+// then letters, digits and underscores, and no word of the language or function.
+func CheckName(name string) error {
+	for i, r := range name {
+		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return fmt.Errorf("%q has %q in it; use letters, digits and underscores, with a letter first", name, r)
+		}
+	}
+	switch name {
+	case "":
+		return fmt.Errorf("%q is empty; use letters, digits and underscores", name)
+	case nameRow, nameParams, nameEnv, namePlan, nameNow, nameNull,
+		"nil", "true", "false", "not", "and", "or", "in", "let", "if", "else", "matches", "contains", "startsWith", "endsWith":
+		return fmt.Errorf("%q is a word of the expression language; choose another name", name)
+	}
+	if _, ok := functions()[name]; ok {
+		return fmt.Errorf("%q is the name of a function; choose another name", name)
+	}
+	return nil
+}

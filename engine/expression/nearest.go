@@ -1,0 +1,62 @@
+package expression
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// suggest is the remedy for a name that fits nothing: the known name that is nearest to it, or else a few that exist.
+func suggest(name string, known []string) string {
+	const few = 8
+	slices.Sort(known)
+	if best, ok := nearest(name, known); ok {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	switch {
+	case len(known) == 0:
+		return "there is none here"
+	case len(known) <= few:
+		return "there is " + strings.Join(known, ", ")
+	}
+	return fmt.Sprintf("there is %s and %d more", strings.Join(known[:few], ", "), len(known)-few)
+}
+
+// nearest finds the known name with the smallest edit distance, upper and lower case being equal, if it is a likely
+// misspelling: at most a third of the name differs.
+func nearest(name string, known []string) (string, bool) {
+	limit := max(len([]rune(name))/3, 1)
+	best, found := "", false
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d <= limit {
+			best, found, limit = k, true, d-1
+		}
+	}
+	return best, found
+}
+
+// distance counts the insertions, deletions, replacements and swaps of neighbours that turn one name into the other.
+func distance(from, to string) int {
+	a, b := []rune(from), []rune(to)
+	var before []int
+	previous := make([]int, len(b)+1)
+	for j := range previous {
+		previous[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(previous[j]+1, row[j-1]+1, previous[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, previous = previous, row
+	}
+	return previous[len(b)]
+}
