@@ -52,7 +52,7 @@ func conversions() []function {
 		{
 			doc: FunctionDoc{"format", "format(date, layout)", "The date as text.", `format(date("2025-12-31"), "02/01/2006") gives "31/12/2025"`},
 			min: 2, max: 2, types: []any{new(func(time.Time, string) string)},
-			call: format, literal: layoutLiteral,
+			call: format,
 		},
 		{
 			doc: FunctionDoc{"now", "now()", "The time at which the plan was begun, the same in all expressions of a run.", `now() == now gives true`},
@@ -291,7 +291,7 @@ func isoLayouts() []string {
 	}
 }
 
-// layoutLiteral checks the layout of date and format.
+// layoutLiteral checks the layout of date.
 func layoutLiteral(argument int, text string) error {
 	if argument != 1 {
 		return nil

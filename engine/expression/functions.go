@@ -91,7 +91,7 @@ func valueFunctions() []function {
 		{
 			doc: FunctionDoc{
 				"hash", "hash(value, …)",
-				"Sixteen hexadecimal digits that are always the same for the same values.", `hash("a", 1) gives "HASH"`,
+				"Sixteen hexadecimal digits that are always the same for the same values.", `hash("a", 1) gives "ee9051b5dc1230d1"`,
 			},
 			min: 1, max: -1, types: []any{new(func(...any) string)},
 			call: hash,
@@ -112,8 +112,8 @@ func builtins() []function {
 		list("hasSuffix", "hasSuffix(text, suffix)", "Whether the text ends so.", `hasSuffix("abc", "c") gives true`),
 		list("indexOf", "indexOf(text, part)", "Where the part begins in the text, from 0, or -1.", `indexOf("abc", "b") gives 1`),
 		list("abs", "abs(number)", "The number without its sign.", `abs(-2) gives 2`),
-		list("ceil", "ceil(number)", "The next whole number up.", `ceil(1.2) gives 2`),
-		list("floor", "floor(number)", "The next whole number down.", `floor(1.8) gives 1`),
+		list("ceil", "ceil(number)", "The next whole number up.", `ceil(1.2) gives 2.0`),
+		list("floor", "floor(number)", "The next whole number down.", `floor(1.8) gives 1.0`),
 		list("min", "min(number, …)", "The smallest.", `min(3, 1, 2) gives 1`),
 		list("max", "max(number, …)", "The largest.", `max(3, 1, 2) gives 3`),
 		list("sum", "sum(list)", "The sum of a list of numbers.", `sum([1, 2]) gives 3`),

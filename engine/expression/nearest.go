@@ -25,7 +25,7 @@ func suggest(name string, known []string) string {
 // nearest finds the known name with the smallest edit distance, upper and lower case being equal, if it is a likely
 // misspelling: at most a third of the name differs.
 func nearest(name string, known []string) (string, bool) {
-	limit := max(len([]rune(name))/3, 1)
+	limit := (len([]rune(name)) + 1) / 3
 	best, found := "", false
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d <= limit {

@@ -154,35 +154,42 @@ func (p *Program) check(env Env) error {
 
 // member reads one member of a record.
 func member(env Env, use Use) (any, *Error) {
-	fault := &Error{Line: use.Line, Column: use.Column}
 	var value any
 	var ok bool
-	var known []string
 	switch record := env[use.Name].(type) {
-	case nil:
-		fault.Msg, fault.cause = fmt.Sprintf("there is no item: step %q holds none for this record", use.Name), ErrNoItem
-		return nil, fault
 	case map[string]any:
-		if value, ok = record[use.Member]; !ok {
-			known = keys(record)
-		}
+		value, ok = record[use.Member]
 	case map[string]string:
-		if value, ok = record[use.Member]; !ok {
-			known = keys(record)
-		}
-	default:
-		fault.Msg = fmt.Sprintf("%q is %s, not a record", use.Name, describe(record))
-		return nil, fault
+		value, ok = record[use.Member]
 	}
 	if ok {
 		return value, nil
+	}
+	return nil, absent(env[use.Name], use)
+}
+
+// absent says why a record has no such member.
+func absent(record any, use Use) *Error {
+	fault := &Error{Line: use.Line, Column: use.Column}
+	var known []string
+	switch r := record.(type) {
+	case nil:
+		fault.Msg, fault.cause = fmt.Sprintf("there is no item: step %q holds none for this record", use.Name), ErrNoItem
+		return fault
+	case map[string]any:
+		known = keys(r)
+	case map[string]string:
+		known = keys(r)
+	default:
+		fault.Msg = fmt.Sprintf("%q is %s, not a record", use.Name, describe(record))
+		return fault
 	}
 	what := "field"
 	if use.Name == nameRow {
 		what = "column"
 	}
 	fault.Msg, fault.Hint = fmt.Sprintf("unknown %s %q of %s", what, use.Member, use.Name), suggest(use.Member, known)
-	return nil, fault
+	return fault
 }
 
 // result brings a value into one of the forms that callers handle, or refuses it.
