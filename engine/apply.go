@@ -1,0 +1,653 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/bxflow/bxflow/engine/expression"
+)
+
+// workers is how many requests the runner may have on their way at once. How
+// many really are is the Writer's decision, by what the portal bears.
+const workers = 8
+
+// ApplyOptions is what applying a plan takes.
+type ApplyOptions struct {
+	Header  *Header
+	RunID   string
+	Started time.Time
+	Catalog *Catalog
+	Reader  Reader // for what is in doubt
+	Writer  Writer
+	Gauge   Gauge
+	Log     Log
+	// Fence is how long after a create was sent it may still take effect: 1.25
+	// times the portal's limit for one request. Only after it is a create
+	// whose answer was lost sent again.
+	Fence    time.Duration
+	Progress func(Progress)
+}
+
+// StopError says why a run stopped before its end. It can be resumed.
+type StopError struct {
+	Reason string
+	Err    error // nil where the rows' failures are the reason
+}
+
+// Error is the reason and what to do.
+func (e *StopError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %v", e.Reason, e.Err)
+	}
+	return e.Reason
+}
+
+// Unwrap returns the cause.
+func (e *StopError) Unwrap() error { return e.Err }
+
+// Apply writes what is left of a run's plan to the portal: all of a new run,
+// the rest of one that was interrupted. Cancelling the context stops it at a
+// safe point: what is in flight finishes, nothing more is sent.
+//
+// The result comes back in every case. The error is a [StopError], the
+// context's cause, or the journal's fault; failed rows alone are none.
+func Apply(ctx context.Context, o ApplyOptions) (*Result, error) {
+	r := &runner{o: &o, queue: newQueue()}
+	err := r.run(ctx)
+	result, sumErr := r.result(ctx, err)
+	if sumErr != nil {
+		return result, errors.Join(err, sumErr)
+	}
+	return result, errors.Join(err, o.Log.Finish(context.WithoutCancel(ctx), result))
+}
+
+type runner struct {
+	o        *ApplyOptions
+	queue    *queue
+	tally    tally
+	refusals refusals
+}
+
+// run loads changes into the queue and lets workers send them.
+func (r *runner) run(ctx context.Context) error {
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, r.queue.wake)
+	defer stop()
+	p := pool.New().WithErrors().WithFirstError()
+	p.Go(func() error { return r.guard(cancel, r.load(ctx)) })
+	for range workers {
+		p.Go(func() error { return r.guard(cancel, r.work(ctx)) })
+	}
+	if err := p.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// guard stops all workers when one can't go on.
+func (r *runner) guard(cancel context.CancelCauseFunc, err error) error {
+	if err != nil {
+		cancel(err)
+	}
+	return err
+}
+
+// recall takes up what an interrupted run left in doubt.
+func (r *runner) recall(ctx context.Context) error {
+	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateSent, StateUnknown}}) {
+		if err != nil {
+			return err
+		}
+		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
+	}
+	totals, err := r.o.Log.Totals(ctx)
+	if err != nil {
+		return err
+	}
+	r.tally.begin(r.o, totals)
+	return nil
+}
+
+// load feeds the queue from the journal, as far as its window allows.
+func (r *runner) load(ctx context.Context) error {
+	after := int64(0)
+	for {
+		var page []*Change
+		for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StatePlanned}, After: after, Limit: pageSize}) {
+			if err != nil {
+				return stopped(ctx, err)
+			}
+			page = append(page, c)
+		}
+		if len(page) == 0 {
+			r.queue.loaded()
+			return nil
+		}
+		after = page[len(page)-1].Seq
+		if err := r.admit(ctx, page); err != nil {
+			return stopped(ctx, err)
+		}
+		if !r.queue.room(ctx) {
+			return nil
+		}
+	}
+}
+
+// stopped hides the errors that a cancelled context causes everywhere.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// admit puts changes into the queue, behind what they need.
+func (r *runner) admit(ctx context.Context, page []*Change) error {
+	refs := map[string]bool{}
+	for _, c := range page {
+		for _, ref := range c.Needs {
+			refs[ref] = true
+		}
+	}
+	made, err := r.o.Log.Made(ctx, slices.Sorted(maps.Keys(refs)))
+	if err != nil {
+		return err
+	}
+	skipped := r.queue.add(page, made)
+	return r.settle(ctx, skipped)
+}
+
+// work sends batches and resolves doubts until nothing is left.
+func (r *runner) work(ctx context.Context) error {
+	for {
+		batch, doubts := r.queue.next(ctx, r.o.Writer.BatchSize(), r.o.Fence)
+		var err error
+		switch {
+		case batch != nil:
+			err = r.send(ctx, batch)
+		case doubts != nil:
+			err = r.resolve(ctx, doubts)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// send writes one batch: intent on disk, wire, outcome on disk.
+func (r *runner) send(ctx context.Context, batch []*task) error {
+	commands := make([]Command, len(batch))
+	changes := make([]*Change, len(batch))
+	for i, t := range batch {
+		c, err := r.command(t)
+		if err != nil {
+			return fmt.Errorf("change %d: %w", t.change.Seq, err)
+		}
+		commands[i], changes[i] = c, t.change
+	}
+	intended := false
+	outcomes, err := r.o.Writer.Write(ctx, commands, func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		now := time.Now()
+		for _, c := range changes {
+			c.State, c.SentAt = StateSent, now.UnixMilli()
+			c.Attempt++
+		}
+		intended = true
+		return r.o.Log.Sent(context.WithoutCancel(ctx), changes, now)
+	})
+	if err != nil {
+		if !intended && ctx.Err() != nil {
+			r.queue.giveBack(batch)
+			return nil
+		}
+		return fmt.Errorf("journal: %w", err)
+	}
+	return r.outcome(ctx, batch, outcomes)
+}
+
+// outcome records what became of a batch and lets go on what waited for it.
+func (r *runner) outcome(ctx context.Context, batch []*task, outcomes []Outcome) error {
+	var fatal error
+	settled := make([]*Change, 0, len(batch))
+	for i, t := range batch {
+		c, o := t.change, outcomes[i]
+		c.Error = ""
+		switch o.Kind {
+		case OutcomeDone:
+			r.done(c, o)
+		case OutcomeFailed:
+			c.State, c.Error = StateFailed, refusal(o)
+		case OutcomeUnknown:
+			c.State, c.Error = StateUnknown, "answer lost: "+refusal(o)
+		case OutcomeRefused:
+			c.State = StatePlanned
+		case OutcomeFatal:
+			c.State = StatePlanned
+			fatal = &StopError{Reason: "the portal refuses all requests", Err: errors.New(refusal(o))}
+		}
+		settled = append(settled, c)
+	}
+	if err := r.settle(ctx, settled); err != nil {
+		return err
+	}
+	if err := errors.Join(r.release(ctx, batch), fatal); err != nil {
+		return err
+	}
+	return r.backOff(ctx, outcomes)
+}
+
+// patience is how long the portal may refuse everything before a run stops.
+const patience = 10 * time.Minute
+
+// backOff waits while the portal executes nothing at all, longer each time.
+func (r *runner) backOff(ctx context.Context, outcomes []Outcome) error {
+	refused := !slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Kind != OutcomeRefused })
+	wait, since := r.refusals.note(refused)
+	if !refused {
+		return nil
+	}
+	if since > patience {
+		return &StopError{Reason: fmt.Sprintf("the portal refused every request for %s", since.Round(time.Second)), Err: errors.New(refusal(outcomes[0]))}
+	}
+	pause(ctx, nil, wait)
+	return nil
+}
+
+// refusals counts the batches in a row of which the portal executed nothing.
+type refusals struct {
+	mu    sync.Mutex
+	count int
+	first time.Time
+}
+
+func (f *refusals) note(refused bool) (wait, since time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !refused {
+		f.count = 0
+		return 0, 0
+	}
+	if f.count == 0 {
+		f.first = time.Now()
+	}
+	f.count++
+	return min(250*time.Millisecond<<min(f.count, 7), 30*time.Second), time.Since(f.first)
+}
+
+// release lets go on what waited for settled tasks, and skips what can't be
+// done without them.
+func (r *runner) release(ctx context.Context, batch []*task) error {
+	return r.settle(ctx, r.queue.settle(batch))
+}
+
+func refusal(o Outcome) string {
+	switch {
+	case o.Code == "":
+		return o.Message
+	case o.Message == "":
+		return o.Code
+	}
+	return o.Code + ": " + o.Message
+}
+
+// settle makes states durable, skips what can't be done any more, and stops
+// the run where the job's on_error says so.
+func (r *runner) settle(ctx context.Context, changes []*Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := r.o.Log.Settle(context.WithoutCancel(ctx), changes); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return r.tally.count(r.o, changes)
+}
+
+// done checks that the portal took what it was sent: it drops some values
+// without a word (an unknown stage, an unreadable date).
+func (r *runner) done(c *Change, o Outcome) {
+	c.State, c.ID = StateDone, o.ID
+	entity := r.o.Catalog.EntityByType(c.TypeID)
+	if o.Item == nil || entity == nil {
+		return
+	}
+	var kept, other []string
+	for name, f := range c.Fields {
+		field := entity.FieldByName(name)
+		got, answered := o.Item.Fields[name]
+		if field == nil || !answered || taken(field, r.queue.resolve(f.After), got) {
+			continue
+		}
+		if c.Kind != KindCreate && field.Equal(got, f.Before) {
+			kept = append(kept, name)
+		} else {
+			other = append(other, name)
+		}
+	}
+	slices.Sort(kept)
+	slices.Sort(other)
+	if len(kept) > 0 {
+		c.State = StateFailed
+		c.Error = "the portal kept the old value of " + strings.Join(kept, ", ") + "; the value is not allowed there, or an automation set it back"
+	}
+	if len(other) > 0 {
+		c.Warnings = "the portal holds another value than was sent in " + strings.Join(other, ", ")
+	}
+}
+
+func taken(f *Field, want, got any) bool {
+	if f.Type == FieldMulti {
+		return f.covers(multiRows(got), multiRows(want))
+	}
+	return f.Equal(want, got)
+}
+
+// command turns a change into a write, its references filled in.
+func (r *runner) command(t *task) (Command, error) {
+	c := t.change
+	entity := r.o.Catalog.EntityByType(c.TypeID)
+	if entity == nil {
+		return Command{}, fmt.Errorf("the portal has no entity type %d", c.TypeID)
+	}
+	cmd := Command{Kind: CommandUpdate, Entity: entity, ID: c.ID, Fields: map[string]any{}}
+	switch {
+	case c.Kind == KindCreate && c.Import:
+		cmd.Kind = CommandImport
+	case c.Kind == KindCreate:
+		cmd.Kind = CommandAdd
+	case c.Kind == KindDelete:
+		cmd.Kind = CommandDelete
+	}
+	if c.Kind != KindCreate && c.ID == 0 {
+		id := r.queue.made(c.Ref)
+		if id == 0 {
+			return Command{}, fmt.Errorf("planned item %s has no id", c.Ref)
+		}
+		cmd.ID, c.ID = id, id
+	}
+	for name, f := range c.Fields {
+		if len(f.Add)+len(f.Remove) > 0 {
+			if cmd.Multi == nil {
+				cmd.Multi = map[string][]MultiValue{}
+			}
+			cmd.Multi[name] = multiCommand(f)
+			continue
+		}
+		cmd.Fields[name] = r.queue.resolve(f.After)
+	}
+	return cmd, nil
+}
+
+// multiCommand lists the rows to be added, and those to be removed with an
+// empty value.
+func multiCommand(f FieldChange) []MultiValue {
+	rows := slices.Clone(f.Add)
+	for _, row := range f.Remove {
+		rows = append(rows, MultiValue{ID: row.ID, Type: row.Type})
+	}
+	return rows
+}
+
+// resolve finds out what became of changes whose answers were lost.
+func (r *runner) resolve(ctx context.Context, doubts []*task) error {
+	creates := map[doubtKey][]*task{}
+	items := map[int][]*task{}
+	for _, t := range doubts {
+		if c := t.change; c.Kind == KindCreate {
+			k := doubtKey{c.TypeID, c.KeyField}
+			creates[k] = append(creates[k], t)
+		} else {
+			items[c.TypeID] = append(items[c.TypeID], t)
+		}
+	}
+	for k, tasks := range creates {
+		if err := r.resolveCreates(ctx, k, tasks); err != nil {
+			return r.keepDoubt(ctx, doubts, err)
+		}
+	}
+	for typeID, tasks := range items {
+		if err := r.resolveItems(ctx, typeID, tasks); err != nil {
+			return r.keepDoubt(ctx, doubts, err)
+		}
+	}
+	return nil
+}
+
+type doubtKey struct {
+	typeID int
+	field  string
+}
+
+// keepDoubt puts unresolved changes back; a run that is being stopped leaves
+// them to its resumption.
+func (r *runner) keepDoubt(ctx context.Context, doubts []*task, err error) error {
+	for _, t := range doubts {
+		if t.state == taskResolving {
+			r.queue.doubt(t, time.UnixMilli(t.change.SentAt))
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return &StopError{Reason: "what became of sent changes can't be found out", Err: err}
+}
+
+// resolveCreates looks lost creates up by their external keys.
+func (r *runner) resolveCreates(ctx context.Context, k doubtKey, tasks []*task) error {
+	entity := r.o.Catalog.EntityByType(k.typeID)
+	if entity == nil || entity.FieldByName(k.field) == nil {
+		return fmt.Errorf("entity type %d has no field %q", k.typeID, k.field)
+	}
+	keys := make([][]any, len(tasks))
+	names := map[string]bool{}
+	for i, t := range tasks {
+		keys[i] = []any{t.change.ExternalKey}
+		for name := range t.change.Fields {
+			names[name] = true
+		}
+	}
+	looked := time.Now()
+	hits, err := r.o.Reader.Find(ctx, Lookup{
+		Entity: entity, Match: []*Field{entity.FieldByName(k.field)}, Keys: keys, Select: slices.Sorted(maps.Keys(names)),
+	})
+	if err != nil {
+		return err
+	}
+	var settled []*Change
+	var over []*task
+	for i, t := range tasks {
+		c := t.change
+		switch {
+		case len(hits[i]) == 1:
+			item := hits[i][0]
+			r.done(c, Outcome{Kind: OutcomeDone, ID: item.ID, Item: &item})
+			c.Error = ""
+		case len(hits[i]) > 1:
+			c.State, c.Error = StateQuarantined, fmt.Sprintf("%d items carry the external key %q; delete all but one", len(hits[i]), c.ExternalKey)
+		case looked.Sub(time.UnixMilli(c.SentAt)) >= r.o.Fence:
+			c.State, c.Error = StatePlanned, ""
+		default:
+			r.queue.doubt(t, time.UnixMilli(c.SentAt))
+			continue
+		}
+		settled, over = append(settled, c), append(over, t)
+	}
+	return r.conclude(ctx, settled, over)
+}
+
+func (r *runner) conclude(ctx context.Context, settled []*Change, over []*task) error {
+	if err := r.settle(ctx, settled); err != nil {
+		return err
+	}
+	return r.release(ctx, over)
+}
+
+// resolveItems reads the items of lost updates, moves and deletes. These carry
+// absolute values, so that repeating them does no harm; but a late one must not
+// land on top of what follows, so they too wait for the fence.
+func (r *runner) resolveItems(ctx context.Context, typeID int, tasks []*task) error {
+	entity := r.o.Catalog.EntityByType(typeID)
+	if entity == nil {
+		return fmt.Errorf("the portal has no entity type %d", typeID)
+	}
+	ids := make([]int64, len(tasks))
+	names := map[string]bool{}
+	for i, t := range tasks {
+		ids[i] = t.change.ID
+		for name := range t.change.Fields {
+			names[name] = true
+		}
+	}
+	looked := time.Now()
+	found, err := r.o.Reader.Get(ctx, entity, ids, slices.Sorted(maps.Keys(names)))
+	if err != nil {
+		return err
+	}
+	var settled []*Change
+	var over []*task
+	for _, t := range tasks {
+		c := t.change
+		item, there := found[c.ID]
+		switch {
+		case c.Kind == KindDelete && !there, c.Kind != KindDelete && there && r.holds(entity, c, item):
+			c.State, c.Error = StateDone, ""
+		case c.Kind != KindDelete && !there:
+			c.State, c.Error = StateConflict, "the item is gone"
+		case looked.Sub(time.UnixMilli(c.SentAt)) >= r.o.Fence:
+			c.State, c.Error = StatePlanned, ""
+		default:
+			r.queue.doubt(t, time.UnixMilli(c.SentAt))
+			continue
+		}
+		settled, over = append(settled, c), append(over, t)
+	}
+	return r.conclude(ctx, settled, over)
+}
+
+// holds says whether an item already is as a change wants it.
+func (r *runner) holds(entity *Entity, c *Change, item Item) bool {
+	for name, f := range c.Fields {
+		field := entity.FieldByName(name)
+		if field == nil || !taken(field, r.queue.resolve(f.After), item.Fields[name]) {
+			return false
+		}
+		for _, gone := range f.Remove {
+			if field.hasMulti(multiRows(item.Fields[name]), gone.Value) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// resolve fills the ids of made items into a value.
+func (q *queue) resolve(v any) any {
+	switch v := v.(type) {
+	case expression.Ref:
+		return q.made(v.Step)
+	case expression.Text:
+		var b strings.Builder
+		for _, part := range v.Parts {
+			fmt.Fprint(&b, q.resolve(part))
+		}
+		return b.String()
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = q.resolve(e)
+		}
+		return out
+	default:
+		return v
+	}
+}
+
+// result sums up the run.
+func (r *runner) result(ctx context.Context, cause error) (*Result, error) {
+	totals, err := r.o.Log.Totals(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	res := &Result{
+		Format: PlanFormat, Run: r.o.RunID, Plan: r.o.Header.ID, Job: r.o.Header.Job, Portal: r.o.Header.Portal.Address,
+		Started: r.o.Started.UTC(), Finished: now.UTC(), Usage: r.o.Gauge.Usage(), Seconds: now.Sub(r.o.Started).Seconds(),
+		Steps: StepResults(r.o.Header, totals),
+	}
+	res.Status = status(totals, cause, ctx)
+	if cause != nil {
+		res.Error = cause.Error()
+	}
+	return res, nil
+}
+
+func status(totals []Total, cause error, ctx context.Context) Status {
+	switch {
+	case cause != nil && ctx.Err() != nil:
+		return StatusInterrupted
+	case cause != nil:
+		return StatusFailed
+	}
+	for _, t := range totals {
+		bad := t.Kind == KindInvalid || t.Kind == KindConflict ||
+			t.State == StateFailed || t.State == StateQuarantined || t.State == StateConflict
+		if bad && t.N > 0 {
+			return StatusPartial
+		}
+	}
+	return StatusSucceeded
+}
+
+// StepResults sums totals by step, in the order of the plan.
+func StepResults(h *Header, totals []Total) []StepResult {
+	out := make([]StepResult, len(h.Steps))
+	at := map[string]*StepResult{}
+	for i, s := range h.Steps {
+		out[i] = StepResult{ID: s.ID, Verb: s.Verb, Entity: s.Entity}
+		at[s.ID] = &out[i]
+	}
+	for _, t := range totals {
+		if s := at[t.Step]; s != nil {
+			s.add(t)
+		}
+	}
+	return out
+}
+
+func (s *StepResult) add(t Total) {
+	switch {
+	case t.Kind == KindInvalid, t.State == StateFailed, t.State == StateQuarantined:
+		s.Failed += t.N
+	case t.Kind == KindConflict, t.State == StateConflict:
+		s.Conflicts += t.N
+	case t.Kind == KindSkip, t.State == StateSkipped:
+		s.Skipped += t.N
+	case t.Kind == KindNone, t.State == StateUnchanged:
+		s.Unchanged += t.N
+	case t.State != StateDone:
+	case t.Kind == KindCreate:
+		s.Created += t.N
+	case t.Kind == KindUpdate:
+		s.Updated += t.N
+	case t.Kind == KindMove:
+		s.Moved += t.N
+	case t.Kind == KindDelete:
+		s.Deleted += t.N
+	}
+}

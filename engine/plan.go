@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"iter"
+	"time"
+)
+
+// PlanFormat is the version of saved plans and of the JSON that describes them.
+const PlanFormat = 1
+
+// Header is what a plan says of itself, apart from its changes. It holds no
+// secret.
+type Header struct {
+	Format    int                `json:"format"`
+	ID        string             `json:"plan"`
+	Job       string             `json:"job"`
+	JobFile   string             `json:"job_file"`
+	JobHash   string             `json:"job_hash"`
+	Params    map[string]string  `json:"params,omitempty"`
+	Portal    PortalInfo         `json:"portal"`
+	PortalRef string             `json:"portal_ref,omitempty"` // the portal's name in the job or on the command line; never a URL
+	Created   time.Time          `json:"created"`
+	Expires   time.Time          `json:"expires"`
+	Files     []FileInfo         `json:"files,omitempty"`
+	Needs     Needs              `json:"needs"`
+	Catalog   string             `json:"catalog"` // the catalog's fingerprint
+	Rows      int                `json:"rows"`
+	Cleared   int                `json:"cleared,omitempty"` // fields that become empty
+	Summary   Counts             `json:"summary"`
+	Steps     []StepSummary      `json:"steps"`
+	Estimate  Estimate           `json:"estimate"`
+	OnError   OnError            `json:"on_error"`
+	StepError map[string]OnError `json:"step_on_error,omitempty"`
+	Warnings  []string           `json:"warnings,omitempty"`
+	Undoes    string             `json:"undoes,omitempty"` // the run that this plan takes back
+	// Content is a digest over the changes without times and ids of plans:
+	// equal inputs have equal content.
+	Content string `json:"content"`
+}
+
+// FileInfo fixes an input file of a plan.
+type FileInfo struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// StepSummary counts what a step does.
+type StepSummary struct {
+	ID     string `json:"id"`
+	Verb   string `json:"verb"`
+	Entity string `json:"entity"`
+	Counts
+}
+
+// Estimate is what applying a plan will take, from the governor's model.
+type Estimate struct {
+	Requests  int     `json:"requests"`
+	Seconds   float64 `json:"seconds"`
+	LimitedBy string  `json:"limited_by"` // none, bucket or execution_time
+}
+
+// Hash is a key of a draft's index.
+type Hash [16]byte
+
+// HashOf digests values into an index key. The values must be expressible in
+// JSON.
+func HashOf(values ...any) Hash {
+	text, err := json.Marshal(values)
+	if err != nil {
+		panic(err) // canonical values are all expressible
+	}
+	sum := sha256.Sum256(text)
+	return Hash(sum[:16])
+}
+
+// ItemKey names an item inside a plan: by its id, or by the ref of the change
+// that makes it.
+type ItemKey struct {
+	TypeID int
+	ID     int64
+	Ref    string
+}
+
+// Draft is a plan in the making, on disk: neither its changes nor its index
+// live in memory.
+type Draft interface {
+	// Append adds changes and numbers them on from the last.
+	Append(ctx context.Context, changes []*Change) error
+	// Put sets entries of the draft's index, a map on disk.
+	Put(ctx context.Context, entries map[Hash][]byte) error
+	// Get returns the entries that there are.
+	Get(ctx context.Context, keys []Hash) (map[Hash][]byte, error)
+	// ByItem returns the changes that write to these items, in order.
+	ByItem(ctx context.Context, items []ItemKey) ([]*Change, error)
+	// Rewrite calls revise with each change in order and stores those for
+	// which it returns true. It may change kind, fields, reason and needs.
+	Rewrite(ctx context.Context, revise func(*Change) bool) error
+	// Seal completes the plan: after it, changes no more.
+	Seal(ctx context.Context, h *Header) error
+	// Discard forgets the draft.
+	Discard(ctx context.Context) error
+
+	Changes
+}
+
+// Changes reads the changes of a plan or run.
+type Changes interface {
+	// Changes yields the changes that the filter lets through, in order.
+	Changes(ctx context.Context, f Filter) iter.Seq2[*Change, error]
+}
+
+// Filter chooses changes. Its zero value is all of them.
+type Filter struct {
+	Kinds  []Kind
+	States []State
+	Step   string
+	After  int64 // only those with a higher Seq
+	Limit  int   // 0: no limit
+}
+
+// Log is the journal of one run. Each method is durable when it returns: what
+// it says is on disk, whatever happens next.
+type Log interface {
+	Changes
+	// Sent records that the changes are about to leave, at that time. It must
+	// return before the first byte does.
+	Sent(ctx context.Context, changes []*Change, at time.Time) error
+	// Settle records what became of changes: their State, ID, Error, Warnings
+	// and After fields.
+	Settle(ctx context.Context, changes []*Change) error
+	// Made returns the state and id of the items that these refs name.
+	Made(ctx context.Context, refs []string) (map[string]Made, error)
+	// Totals sums the changes of the run by step, kind and state.
+	Totals(ctx context.Context) ([]Total, error)
+	// Finish records the result.
+	Finish(ctx context.Context, r *Result) error
+}
+
+// Made is what became of a planned item.
+type Made struct {
+	State State
+	ID    int64
+}
+
+// Total counts the changes of one step that share kind and state.
+type Total struct {
+	Step  string
+	Kind  Kind
+	State State
+	N     int
+}
+
+// Status is how a run ended.
+type Status string
+
+// The statuses of a run. StatusRunning is one that has not ended, or died.
+const (
+	StatusRunning     Status = "running"
+	StatusSucceeded   Status = "succeeded"
+	StatusPartial     Status = "partial"
+	StatusFailed      Status = "failed"
+	StatusInterrupted Status = "interrupted"
+	StatusRefused     Status = "refused"
+)
+
+// Result is what a run did. The JSON keys are the contract's.
+type Result struct {
+	Format   int          `json:"format"`
+	Run      string       `json:"run"`
+	Plan     string       `json:"plan"`
+	Job      string       `json:"job"`
+	Portal   string       `json:"portal"`
+	Status   Status       `json:"status"`
+	Started  time.Time    `json:"started"`
+	Finished time.Time    `json:"finished,omitzero"`
+	Steps    []StepResult `json:"steps"`
+	Usage
+	Seconds float64 `json:"seconds"`
+	Error   string  `json:"error"`
+}
+
+// StepResult counts what a step did in a run. Failed holds failed, invalid and
+// quarantined changes together.
+type StepResult struct {
+	ID        string `json:"id"`
+	Verb      string `json:"verb"`
+	Entity    string `json:"entity"`
+	Created   int    `json:"created"`
+	Updated   int    `json:"updated"`
+	Moved     int    `json:"moved"`
+	Deleted   int    `json:"deleted"`
+	Unchanged int    `json:"unchanged"`
+	Skipped   int    `json:"skipped"`
+	Failed    int    `json:"failed"`
+	Conflicts int    `json:"conflicts"`
+}
+
+// Progress is how far a plan or run is, for progress bars and logs.
+type Progress struct {
+	Phase  string // plan or apply
+	Done   int    // records planned, or changes settled
+	Total  int    // 0 while unknown
+	Failed int
+	Limit  string // what limits right now, as [Gauge] says it
+}

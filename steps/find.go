@@ -1,0 +1,202 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Find holds an item of the portal that has the given values, and changes
+// nothing.
+type Find struct {
+	Entity   engine.Word         `object:"entity"`
+	By       []engine.FieldValue `key:"by" required:"true" doc:"Fields and the values that they must have, all together."`
+	OnMany   string              `key:"on_many" enum:"fail,first,newest" default:"fail" doc:"What to do when several items match."`
+	Required bool                `key:"required" default:"true" doc:"false: a record without a hit goes on, and steps that need the item skip it."`
+
+	entity *engine.Entity
+	by     mapping
+}
+
+// Verb implements [engine.Step].
+func (*Find) Verb() string { return "find" }
+
+// Makes implements [engine.Step].
+func (s *Find) Makes() string { return s.Entity.Text }
+
+// Target implements [engine.Step].
+func (*Find) Target() string { return "" }
+
+// Plans implements [engine.Step].
+func (*Find) Plans() bool { return false }
+
+// Prepare implements [engine.Step].
+func (s *Find) Prepare(p *engine.Prepare) {
+	s.entity = p.Entity(s.Entity)
+	p.Holds(s.entity)
+	if s.entity == nil {
+		return
+	}
+	for _, fv := range s.By {
+		f := p.Field(s.entity, fv.Field)
+		if f == nil {
+			continue
+		}
+		if text, ok := fv.Value.Literal(); ok {
+			if _, err := f.Canonical(text, p.Catalog); err != nil {
+				p.Fail(fv.Value.Pos, err)
+			}
+		}
+		s.by = append(s.by, mapped{f, fv.Value})
+	}
+	if len(s.By) == 0 {
+		p.Problem(s.Entity.Pos, "name the fields to find it by", "find has an empty `by`")
+	}
+}
+
+// list are the fields of `by`.
+func (s *Find) list() []*engine.Field {
+	list := make([]*engine.Field, 0, len(s.by))
+	for _, m := range s.by {
+		list = append(list, m.field)
+	}
+	return list
+}
+
+// Matches implements [engine.Matcher].
+func (s *Find) Matches() (*engine.Entity, [][]*engine.Field) {
+	return s.entity, [][]*engine.Field{s.list()}
+}
+
+// Plan implements [engine.Step].
+func (s *Find) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.Record) error {
+	var records []*engine.Record
+	var keys [][]any
+	for _, r := range chunk {
+		wants, err := s.by.eval(p, p.Env(r), false)
+		if err != nil {
+			p.Invalid(r, err.Error())
+			continue
+		}
+		key, complete := keyOf(s.list(), wants)
+		if !complete {
+			s.miss(p, r, "a value to find it by is empty")
+			continue
+		}
+		records, keys = append(records, r), append(keys, key)
+	}
+	planned, err := p.PlannedItems(ctx, s.entity, s.list(), keys)
+	if err != nil {
+		return err
+	}
+	found, err := find(ctx, p, s.entity, s.list(), keys, nil)
+	if err != nil {
+		return err
+	}
+	var held []*engine.Held
+	for i, r := range records {
+		hits := found[i]
+		switch {
+		case planned[i] != nil && len(hits) == 0:
+			r.Hold(p.ID(), planned[i])
+			p.Unchanged(r, planned[i])
+		case len(hits) == 0:
+			s.miss(p, r, "no "+s.entity.Name+" has "+describe(s.list(), keys[i]))
+		default:
+			hit, err := choose(hits, s.OnMany)
+			if err != nil {
+				p.Invalid(r, err.Error())
+				continue
+			}
+			h := p.Hold(r, hit, s.entity)
+			held = append(held, h)
+			p.Unchanged(r, h)
+		}
+	}
+	return p.Overlay(ctx, held)
+}
+
+func (s *Find) miss(p *engine.Planning, r *engine.Record, reason string) {
+	if s.Required {
+		p.Invalid(r, reason)
+		return
+	}
+	p.Skip(r, reason)
+}
+
+// find looks keys up and returns the hits of each, with the fields that the
+// stream needs of the step in hand and some more.
+func find(ctx context.Context, p *engine.Planning, e *engine.Entity, list []*engine.Field, keys [][]any, more []string) ([][]engine.Item, error) {
+	if len(keys) == 0 || e.Empty {
+		return make([][]engine.Item, len(keys)), nil
+	}
+	return p.Reader.Find(ctx, engine.Lookup{Entity: e, Match: list, Keys: keys, Select: append(p.Fields(p.ID()), more...)})
+}
+
+// choose picks one of several hits, or says that it can't.
+func choose(hits []engine.Item, onMany string) (engine.Item, error) {
+	switch {
+	case len(hits) == 1 || onMany == "first":
+		return hits[0], nil
+	case onMany == "newest":
+		return hits[len(hits)-1], nil
+	}
+	return engine.Item{}, fmt.Errorf("%d items match: %s; merge them, or set on_many: first or newest", len(hits), ids(hits))
+}
+
+// ids lists the ids of items, the first few.
+func ids(items []engine.Item) string {
+	const shown = 5
+	var b strings.Builder
+	for i, item := range items {
+		if i == shown {
+			b.WriteString(", …")
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(strconv.FormatInt(item.ID, 10))
+	}
+	return b.String()
+}
+
+// keyOf picks the values of a list of fields; complete is false where one is
+// empty or a reference to an item that does not exist yet.
+func keyOf(list []*engine.Field, wants []want) (key []any, complete bool) {
+	for _, f := range list {
+		var v any
+		for _, w := range wants {
+			if w.field == f {
+				v = w.value
+			}
+		}
+		switch value := v.(type) {
+		case []engine.MultiValue:
+			v = value[0].Value
+		case []any:
+			return nil, false
+		}
+		if v == nil {
+			return nil, false
+		}
+		key = append(key, v)
+	}
+	return key, true
+}
+
+// describe prints a key for people: CPF 123, name Ana.
+func describe(list []*engine.Field, key []any) string {
+	parts := make([]string, len(list))
+	for i, f := range list {
+		name := f.Title
+		if name == "" {
+			name = f.Name
+		}
+		parts[i] = fmt.Sprintf("%s %v", name, key[i])
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,389 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Import creates an item or updates the one that has the record's match
+// values.
+type Import struct {
+	Entity      engine.Word         `object:"entity"`
+	Match       []engine.MatchList  `key:"match" required:"true" doc:"The field that tells items apart, a list of fields (all together), or several lists tried in turn."`
+	OnMatch     string              `key:"on_match" enum:"update,skip,fail" default:"update" doc:"What to do when an item matches."`
+	OnMany      string              `key:"on_many" enum:"fail,first,newest" default:"fail" doc:"What to do when several items match."`
+	Duplicates  string              `key:"duplicates" enum:"fail,first,last,merge" default:"fail" doc:"What to do when rows of one key want different things: fail (all of them are invalid), first or last wins, or merge (later rows fill what earlier ones left empty)."`
+	Fields      []engine.FieldValue `key:"fields" required:"true" doc:"Fields of the item, by title, REST name or UF_ name; the match fields among them."`
+	OnCreate    []engine.FieldValue `key:"on_create" doc:"Fields that are set only when the item is new."`
+	Replace     bool                `key:"replace" default:"false" doc:"true makes phones, e-mails and links exactly the given ones; otherwise the given are added."`
+	Blank       string              `key:"blank" enum:"omit,clear" default:"omit" doc:"clear: a blank value clears the field of an existing item."`
+	Automation  string              `key:"automation" enum:"on,off" default:"on" doc:"off makes new items by crm.item.import, so that no robots, triggers or workflows run."`
+	Category    *engine.Value       `key:"category" doc:"Category of a new item."`
+	Stage       *engine.Value       `key:"stage" doc:"Stage of a new item."`
+	ExternalKey engine.Word         `key:"external_key" doc:"The text field that carries the external key of a new item. Default: xmlId, or originId."`
+
+	entity   *engine.Entity
+	fields   mapping
+	onCreate mapping
+	match    [][]*engine.Field
+	place    placement
+	key      *engine.Field
+}
+
+// Verb implements [engine.Step].
+func (*Import) Verb() string { return "import" }
+
+// Makes implements [engine.Step].
+func (s *Import) Makes() string { return s.Entity.Text }
+
+// Target implements [engine.Step].
+func (*Import) Target() string { return "" }
+
+// Plans implements [engine.Step].
+func (*Import) Plans() bool { return true }
+
+// Prepare implements [engine.Step].
+func (s *Import) Prepare(p *engine.Prepare) {
+	s.entity = p.Entity(s.Entity)
+	p.Holds(s.entity)
+	if s.entity == nil {
+		return
+	}
+	s.fields = newMapping(p, s.entity, s.Fields, onEither)
+	s.onCreate = newMapping(p, s.entity, s.OnCreate, onMake)
+	s.place = newPlacement(p, s.entity, s.Category, s.Stage)
+	s.key = keyField(p, s.entity, s.ExternalKey)
+	needFor(p, p.ID(), s.entity, s.fields)
+	for _, words := range s.Match {
+		if list := s.matchList(p, words); len(list) > 0 {
+			s.match = append(s.match, list)
+		}
+	}
+}
+
+func (s *Import) matchList(p *engine.Prepare, words engine.MatchList) []*engine.Field {
+	list := make([]*engine.Field, 0, len(words))
+	for _, w := range words {
+		f := p.Field(s.entity, w)
+		switch {
+		case f == nil:
+		case !s.fields.has(f):
+			p.Problem(w.Pos, "map it there", "match field %s has no value in `fields`", f.Name)
+		case f.Multiple && f.Type != engine.FieldMulti:
+			p.Problem(w.Pos, "match by a field that holds one value", "match field %s holds several values", f.Name)
+		default:
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// Matches implements [engine.Matcher].
+func (s *Import) Matches() (*engine.Entity, [][]*engine.Field) { return s.entity, s.match }
+
+// RecordKey implements [engine.Keyer].
+func (s *Import) RecordKey(p *engine.Planning, r *engine.Record) ([]any, bool) {
+	var own mapping
+	for _, m := range s.fields {
+		for _, list := range s.match {
+			for _, f := range list {
+				if f == m.field && !own.has(f) {
+					own = append(own, m)
+				}
+			}
+		}
+	}
+	wants, err := own.eval(p, p.Env(r), false)
+	if err != nil {
+		return nil, false
+	}
+	_, key, ok := s.firstKey(wants)
+	return key, ok
+}
+
+// firstKey is the first complete match list and its values: what makes the
+// record the same next time, whichever list finds the item.
+func (s *Import) firstKey(wants []want) (list int, key []any, ok bool) {
+	for i, fields := range s.match {
+		if key, complete := keyOf(fields, wants); complete {
+			return i, key, true
+		}
+	}
+	return 0, nil, false
+}
+
+// entry is one record on its way through an import.
+type entry struct {
+	record *engine.Record
+	wants  []want
+	claim  engine.Hash // of the record's key
+	digest engine.Hash // of what it wants
+	owner  *entry      // the earlier record of this chunk with the same key
+	stored *engine.Claim
+	hits   []engine.Item
+	held   *engine.Held // an item that this plan makes and that matches
+	fault  string
+}
+
+// Plan implements [engine.Step].
+func (s *Import) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.Record) error {
+	entries, err := s.entries(ctx, p, chunk)
+	if err != nil {
+		return err
+	}
+	if err := s.lookUp(ctx, p, entries); err != nil {
+		return err
+	}
+	if err := s.hold(ctx, p, entries); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := s.settle(ctx, p, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entries evaluates the records and finds out which of them share a key.
+func (s *Import) entries(ctx context.Context, p *engine.Planning, chunk []*engine.Record) ([]*entry, error) {
+	var entries []*entry
+	var claims []engine.Hash
+	for _, r := range chunk {
+		wants, err := s.fields.eval(p, p.Env(r), s.Blank == "clear")
+		if err != nil {
+			p.Invalid(r, err.Error())
+			continue
+		}
+		list, key, ok := s.firstKey(wants)
+		if !ok {
+			p.Invalid(r, "nothing to match by: "+s.matchNames()+" is empty")
+			continue
+		}
+		e := &entry{record: r, wants: wants, claim: p.ClaimKey(list, s.folded(list, key)), digest: digestOf(wants)}
+		entries = append(entries, e)
+		claims = append(claims, e.claim)
+	}
+	stored, err := p.Claims(ctx, claims)
+	if err != nil {
+		return nil, err
+	}
+	first := map[engine.Hash]*entry{}
+	for _, e := range entries {
+		e.stored = stored[e.claim]
+		e.owner = first[e.claim]
+		if e.owner == nil {
+			first[e.claim] = e
+		}
+	}
+	return entries, nil
+}
+
+func (s *Import) folded(list int, key []any) []any {
+	out := make([]any, len(key))
+	for i, f := range s.match[list] {
+		out[i] = f.Fold(key[i])
+	}
+	return out
+}
+
+func (s *Import) matchNames() string {
+	var lists []string
+	for _, list := range s.match {
+		names := make([]string, len(list))
+		for i, f := range list {
+			names[i] = f.Name
+			if f.Title != "" {
+				names[i] = f.Title
+			}
+		}
+		lists = append(lists, strings.Join(names, " and "))
+	}
+	return strings.Join(lists, ", or ")
+}
+
+func digestOf(wants []want) engine.Hash {
+	values := make([]any, 0, 2*len(wants))
+	for _, w := range wants {
+		values = append(values, w.field.Name, w.value)
+	}
+	return engine.HashOf(values...)
+}
+
+// owns says whether the entry is the first of its key, in this chunk and
+// before.
+func (e *entry) owns() bool { return e.owner == nil && e.stored == nil }
+
+// lookUp tries the match lists in turn for the records that own their key.
+func (s *Import) lookUp(ctx context.Context, p *engine.Planning, entries []*entry) error {
+	more := s.fields.names()
+	for _, list := range s.match {
+		var open []*entry
+		var keys [][]any
+		for _, e := range entries {
+			if !e.owns() || e.hits != nil || e.held != nil {
+				continue
+			}
+			if key, complete := keyOf(list, e.wants); complete {
+				open, keys = append(open, e), append(keys, key)
+			}
+		}
+		held, err := p.PlannedItems(ctx, s.entity, list, keys)
+		if err != nil {
+			return err
+		}
+		hits, err := find(ctx, p, s.entity, list, keys, more)
+		if err != nil {
+			return err
+		}
+		for i, e := range open {
+			e.hits = hits[i]
+			if len(hits[i]) == 0 {
+				e.hits, e.held = nil, held[i]
+			}
+		}
+	}
+	return nil
+}
+
+// hold takes the items that were found and brings them up to what this plan
+// already asks of them.
+func (s *Import) hold(ctx context.Context, p *engine.Planning, entries []*entry) error {
+	var held []*engine.Held
+	var claims []*engine.Claim
+	for _, e := range entries {
+		if e.stored != nil {
+			claims = append(claims, e.stored)
+		}
+		if e.hits == nil {
+			continue
+		}
+		hit, err := choose(e.hits, s.OnMany)
+		if err != nil {
+			e.fault = err.Error()
+			continue
+		}
+		e.held = p.Hold(e.record, hit, s.entity)
+		held = append(held, e.held)
+	}
+	if err := p.Overlay(ctx, held); err != nil {
+		return err
+	}
+	return p.Recall(ctx, s.entity, claims, append(p.Fields(p.ID()), s.fields.names()...))
+}
+
+// settle plans one record's change, in the order of the rows.
+func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error {
+	if !e.owns() {
+		return s.share(p, e)
+	}
+	if e.fault != "" {
+		p.Invalid(e.record, e.fault)
+		return nil
+	}
+	if e.held == nil {
+		return s.create(p, e)
+	}
+	e.record.Hold(p.ID(), e.held)
+	if err := s.oneKey(ctx, p, e); err != nil || e.fault != "" {
+		return err
+	}
+	s.matched(p, e)
+	return s.claim(p, e, e.held)
+}
+
+// oneKey refuses a second record that reaches an item by another key.
+func (s *Import) oneKey(ctx context.Context, p *engine.Planning, e *entry) error {
+	key := p.ClaimKey("item", e.held.ID, e.held.Ref)
+	claims, err := p.Claims(ctx, []engine.Hash{key})
+	if err != nil {
+		return err
+	}
+	if c := claims[key]; c != nil && c.Source != e.record.Source {
+		e.fault = fmt.Sprintf("%s reaches the same %s by another key", c.Source, s.entity.Name)
+		p.Withdraw(p.ID(), c.Source, fmt.Sprintf("%s reaches the same %s by another key", e.record.Source, s.entity.Name))
+		p.Invalid(e.record, e.fault)
+		return nil
+	}
+	return p.SetClaim(key, &engine.Claim{Source: e.record.Source})
+}
+
+func (s *Import) matched(p *engine.Planning, e *entry) {
+	switch s.OnMatch {
+	case "skip":
+		p.Skip(e.record, fmt.Sprintf("%s %d matches and on_match is skip", s.entity.Name, e.held.ID))
+	case "fail":
+		p.Invalid(e.record, fmt.Sprintf("%s %d matches and on_match is fail", s.entity.Name, e.held.ID))
+	default:
+		p.Change(e.record, engine.KindUpdate, e.held, forUpdate(e.held, e.wants, s.Replace))
+	}
+}
+
+func (s *Import) create(p *engine.Planning, e *entry) error {
+	env := p.Env(e.record)
+	first, err := s.onCreate.eval(p, env, false)
+	if err != nil {
+		p.Invalid(e.record, err.Error())
+		return nil
+	}
+	fields := forCreate(append(first, e.wants...))
+	if err := s.place.apply(env, fields); err != nil {
+		p.Invalid(e.record, err.Error())
+		return nil
+	}
+	key := stamp(p, e.record, s.key, fields)
+	c := p.Create(e.record, s.entity, fields, key)
+	c.Import = s.Automation == "off"
+	h := e.record.Held(p.ID())
+	settle(h)
+	return s.claim(p, e, h)
+}
+
+// claim makes the record the owner of its key.
+func (s *Import) claim(p *engine.Planning, e *entry, h *engine.Held) error {
+	return p.SetClaim(e.claim, &engine.Claim{Source: e.record.Source, Digest: e.digest, ID: h.ID, Ref: h.Ref})
+}
+
+// share settles a record whose key an earlier record owns: equal wants share
+// its change, different ones are duplicates.
+func (s *Import) share(p *engine.Planning, e *entry) error {
+	owner := e.stored
+	if owner == nil {
+		if e.owner.record.Held(p.ID()) == nil {
+			p.Invalid(e.record, fmt.Sprintf("has the key of %s, which is invalid", e.owner.record.Source))
+			return nil
+		}
+		h := e.owner.record.Held(p.ID())
+		owner = &engine.Claim{Source: e.owner.record.Source, Digest: e.owner.digest, ID: h.ID, Ref: h.Ref}
+	}
+	if owner.Digest == e.digest || s.Duplicates == "first" {
+		p.Unchanged(e.record, p.Shared(e.record, s.entity, owner))
+		return nil
+	}
+	if s.Duplicates == "fail" {
+		p.Withdraw(p.ID(), owner.Source, fmt.Sprintf("%s has the same key (%s) and other values", e.record.Source, s.matchNames()))
+		p.Invalid(e.record, fmt.Sprintf("%s has the same key (%s) and other values", owner.Source, s.matchNames()))
+		return nil
+	}
+	h := p.Shared(e.record, s.entity, owner)
+	wants := e.wants
+	if s.Duplicates == "merge" {
+		wants = stillEmpty(h, wants)
+	}
+	p.Change(e.record, engine.KindUpdate, h, forUpdate(h, wants, false))
+	return nil
+}
+
+// stillEmpty keeps the wants for fields that the item has no value in.
+func stillEmpty(h *engine.Held, wants []want) []want {
+	var out []want
+	for _, w := range wants {
+		if h.Now[w.field.Name] == nil {
+			out = append(out, w)
+		}
+	}
+	return out
+}

@@ -1,0 +1,202 @@
+package steps
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/expression"
+	"github.com/bxflow/bxflow/steps/internal/table"
+)
+
+// Read begins a stream of rows from a delimited text file.
+type Read struct {
+	File      *engine.Value `object:"value"`
+	Delimiter string        `key:"delimiter" doc:"The character between cells. Default: detected."`
+	Encoding  string        `key:"encoding" doc:"utf-8, utf-16le, utf-16be, windows-1251 or windows-1252. Default: detected."`
+	Require   []string      `key:"require" doc:"Columns that must be there."`
+	Key       *engine.Value `key:"key" doc:"What makes a row the same row next time: a column, or an expression over the row."`
+
+	path, name string
+	keyColumn  string
+}
+
+// Verb implements [engine.Source].
+func (*Read) Verb() string { return "read" }
+
+// Makes implements [engine.Source].
+func (*Read) Makes() string { return "" }
+
+// Keyed implements [engine.KeyedSource].
+func (s *Read) Keyed() bool { return s.Key != nil }
+
+// Prepare implements [engine.Source]: it opens the file as far as its header.
+func (s *Read) Prepare(p *engine.Prepare) {
+	p.Columns(nil)
+	raw, err := s.File.Eval(expression.Env{"params": p.Job.Params, "env": p.Job.Env})
+	if err != nil {
+		p.Fail(s.File.Pos, err)
+		return
+	}
+	s.path, err = p.Job.Path(fmt.Sprint(raw))
+	if err != nil {
+		p.Fail(s.File.Pos, err)
+		return
+	}
+	s.name = filepath.Base(s.path)
+	rows, closer, err := s.open()
+	if err != nil {
+		p.Fail(s.File.Pos, err)
+		return
+	}
+	defer closer.Close()
+	p.Columns(rows.Header())
+	s.prepareKey(p)
+}
+
+// prepareKey compiles `key`, which is a column's name or an expression over the
+// row.
+func (s *Read) prepareKey(p *engine.Prepare) {
+	if s.Key == nil {
+		return
+	}
+	if name, literal := s.Key.Literal(); literal {
+		if !p.HasColumn(name) {
+			p.Problem(s.Key.Pos, "name a column, or give an expression in ${{ }}", "key: there is no column %q in %s", name, s.name)
+		}
+		s.keyColumn = name
+		return
+	}
+	p.CompileRow(s.Key)
+}
+
+func (s *Read) open() (*table.Reader, io.Closer, error) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("file %q: %w", s.name, bare(err))
+	}
+	rows, err := table.Open(f, table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, Name: s.name})
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return rows, f, nil
+}
+
+// bare drops the path from a file error, which the message names already.
+func bare(err error) error {
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
+
+// Records implements [engine.Source].
+func (s *Read) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*engine.Record, error] {
+	return func(yield func([]*engine.Record, error) bool) {
+		info, err := fingerprint(s.path)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		if err := p.UseFile(info); err != nil {
+			yield(nil, err)
+			return
+		}
+		rows, closer, err := s.open()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer closer.Close()
+		for {
+			chunk, err := s.chunk(ctx, p, rows)
+			if len(chunk) > 0 && !yield(chunk, nil) {
+				return
+			}
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+	}
+}
+
+func (s *Read) chunk(ctx context.Context, p *engine.Planning, rows *table.Reader) ([]*engine.Record, error) {
+	header := rows.Header()
+	chunk := make([]*engine.Record, 0, chunkSize)
+	for len(chunk) < chunkSize {
+		if err := ctx.Err(); err != nil {
+			return chunk, err
+		}
+		row, err := rows.Next()
+		var fault *table.RowError
+		if err != nil && !errors.As(err, &fault) {
+			return chunk, err
+		}
+		r := &engine.Record{Line: row.Line, Cells: row.Fields}
+		if fault != nil {
+			r.Line, r.Fault = fault.Line, fault.Error()
+		}
+		r.Source = s.name + ":" + strconv.Itoa(r.Line)
+		r.Row = make(map[string]any, len(header))
+		for i, name := range header {
+			if i < len(row.Fields) {
+				r.Row[name] = row.Fields[i]
+			} else {
+				r.Row[name] = ""
+			}
+		}
+		s.setKey(p, r)
+		chunk = append(chunk, r)
+	}
+	return chunk, nil
+}
+
+// setKey gives a row the key that the job says it has.
+func (s *Read) setKey(p *engine.Planning, r *engine.Record) {
+	if s.Key == nil || r.Fault != "" {
+		return
+	}
+	v, ok := r.Row[s.keyColumn]
+	if s.keyColumn == "" {
+		var err error
+		v, err = s.Key.Eval(expression.Env{"row": r.Row, "params": p.Job.Params, "env": p.Job.Env, "now": p.Now})
+		if err != nil {
+			r.Fault = "key: " + err.Error()
+			return
+		}
+		ok = v != nil
+	}
+	if text := fmt.Sprint(v); ok && text != "" {
+		r.Key = "key:" + text
+		return
+	}
+	r.Fault = "key: the row has none; fill the column"
+}
+
+// fingerprint fixes a file's contents for the plan.
+func fingerprint(path string) (engine.FileInfo, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return engine.FileInfo{}, fmt.Errorf("file %q: %w", filepath.Base(path), bare(err))
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return engine.FileInfo{}, fmt.Errorf("file %q: %w", filepath.Base(path), bare(err))
+	}
+	return engine.FileInfo{Path: path, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+}

@@ -1,0 +1,216 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/expression"
+)
+
+// chunkSize is how many records are planned together: the keys of one look-up
+// request (50 commands of 50 keys).
+const chunkSize = 2500
+
+// Select begins a stream of the portal's items.
+type Select struct {
+	Entity engine.Word         `object:"entity"`
+	Where  []engine.FieldValue `key:"where" doc:"Conditions that all hold: a field, with an operator before it where it is not equality (<, <=, >, >=, !, %), and a value. category and stage take names."`
+	Fields []engine.Word       `key:"fields" doc:"Further fields to be read. Those that the job uses are read anyway."`
+
+	id     string
+	entity *engine.Entity
+	where  []test
+}
+
+// test is one condition, its field resolved.
+type test struct {
+	op    string
+	field *engine.Field
+	name  string // category or stage, "" for others
+	value *engine.Value
+}
+
+// Verb implements [engine.Source].
+func (*Select) Verb() string { return "select" }
+
+// Makes implements [engine.Source].
+func (s *Select) Makes() string { return s.Entity.Text }
+
+// Prepare implements [engine.Source].
+func (s *Select) Prepare(p *engine.Prepare) {
+	s.id = p.ID()
+	s.entity = p.Entity(s.Entity)
+	p.Holds(s.entity)
+	if s.entity == nil {
+		return
+	}
+	for _, w := range s.Fields {
+		if f := p.Field(s.entity, w); f != nil {
+			p.Need(s.id, f.Name)
+		}
+	}
+	for _, fv := range s.Where {
+		if t, ok := s.test(p, fv); ok {
+			s.where = append(s.where, t)
+		}
+	}
+}
+
+// operators of filters, the longer before those that they begin with.
+func operators() []string {
+	return []string{"!=%", "!%=", "!@", "!=", "!%", ">=", "<=", "=%", "%=", "!", ">", "<", "=", "%", "@"}
+}
+
+func (s *Select) test(p *engine.Prepare, fv engine.FieldValue) (test, bool) {
+	t := test{value: fv.Value}
+	word := fv.Field
+	for _, op := range operators() {
+		if rest, ok := strings.CutPrefix(word.Text, op); ok {
+			t.op, word.Text = op, rest
+			break
+		}
+	}
+	switch strings.ToLower(strings.TrimSpace(word.Text)) {
+	case "category":
+		t.name, word.Text = "category", "categoryId"
+	case "stage":
+		t.name, word.Text = "stage", "stageId"
+	}
+	t.field = p.Field(s.entity, word)
+	return t, t.field != nil
+}
+
+// Records implements [engine.Source].
+func (s *Select) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*engine.Record, error] {
+	return func(yield func([]*engine.Record, error) bool) {
+		where, err := s.conditions(p)
+		if err != nil {
+			yield(nil, fmt.Errorf("step %s: where: %w", s.id, err))
+			return
+		}
+		var chunk []*engine.Record
+		for page, err := range p.Reader.Scan(ctx, s.entity, where, p.Fields(s.id)) {
+			if err != nil {
+				yield(nil, fmt.Errorf("step %s: %w", s.id, err))
+				return
+			}
+			for _, item := range page {
+				chunk = append(chunk, s.record(item))
+			}
+			if len(chunk) >= chunkSize {
+				if !yield(chunk, nil) {
+					return
+				}
+				chunk = nil
+			}
+		}
+		if len(chunk) > 0 {
+			yield(chunk, nil)
+		}
+	}
+}
+
+func (s *Select) record(item engine.Item) *engine.Record {
+	r := &engine.Record{Source: fmt.Sprintf("%s:%d", s.entity.Name, item.ID), Key: fmt.Sprint(item.ID)}
+	r.Hold(s.id, engine.NewHeld(s.entity, item))
+	return r
+}
+
+// conditions evaluates `where`, once for the plan.
+func (s *Select) conditions(p *engine.Planning) ([]engine.Condition, error) {
+	env := expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now}
+	category := ""
+	var out []engine.Condition
+	for _, t := range s.where {
+		raw, err := t.value.Eval(env)
+		if err != nil {
+			return nil, fmt.Errorf("%s", fieldFault(t.field, err))
+		}
+		if t.name == "category" {
+			category = fmt.Sprint(raw)
+		}
+		v, err := s.operand(p, t, category, raw)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, engine.Condition{Op: t.op, Field: t.field, Value: v})
+	}
+	return out, nil
+}
+
+// operand brings a condition's value to the portal's form: names become ids,
+// and a list stays one (any of).
+func (s *Select) operand(p *engine.Planning, t test, category string, raw any) (any, error) {
+	list, isList := raw.([]any)
+	if !isList {
+		return s.operandOne(p, t, category, raw)
+	}
+	out := make([]any, 0, len(list))
+	for _, e := range list {
+		v, err := s.operandOne(p, t, category, e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func (s *Select) operandOne(p *engine.Planning, t test, category string, raw any) (any, error) {
+	switch t.name {
+	case "category":
+		c, err := s.entity.Category(fmt.Sprint(raw))
+		if err != nil {
+			return nil, err
+		}
+		return int64(c.ID), nil
+	case "stage":
+		return s.stage(category, fmt.Sprint(raw))
+	}
+	if strings.Contains(t.op, "%") {
+		return fmt.Sprint(raw), nil
+	}
+	one := *t.field
+	one.Multiple = false
+	v, err := one.Canonical(raw, p.Catalog)
+	if rows, ok := v.([]engine.MultiValue); ok && len(rows) > 0 {
+		return rows[0].Value, err
+	}
+	return v, err
+}
+
+// stage finds a stage by name: in the category that `where` names, else in
+// whichever category has the only one of that name.
+func (s *Select) stage(category, name string) (any, error) {
+	if category != "" || !s.entity.Categorized {
+		c, err := s.entity.Category(category)
+		if err != nil {
+			return nil, err
+		}
+		stage, err := c.Stage(name)
+		if err != nil {
+			return nil, err
+		}
+		return stage.ID, nil
+	}
+	var ids []any
+	var first error
+	for i := range s.entity.Categories {
+		stage, err := s.entity.Categories[i].Stage(name)
+		if err == nil {
+			ids = append(ids, stage.ID)
+		} else if first == nil {
+			first = err
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return nil, first
+	case 1:
+		return ids[0], nil
+	}
+	return ids, nil
+}

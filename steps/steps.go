@@ -1,0 +1,22 @@
+// Package steps holds the kinds of steps that a job may have, one a file.
+//
+// A kind is a struct of settings, decoded from the job file by its tags, and a
+// planner. It never writes: it is given records and a portal that it can only
+// read, and says which changes it wants.
+package steps
+
+import "github.com/bxflow/bxflow/engine"
+
+// All lists the kinds, in the order of the documentation. A new kind is one
+// line here.
+func All() []engine.StepKind {
+	return []engine.StepKind{
+		{Verb: "read", Doc: "Begins a stream of rows from a file.", Source: func() engine.Source { return &Read{} }},
+		{Verb: "select", Doc: "Begins a stream of items from the portal.", Source: func() engine.Source { return &Select{} }},
+		{Verb: "import", Doc: "Creates or updates an item by key.", Step: func() engine.Step { return &Import{} }},
+		{Verb: "create", Doc: "Creates an item, once for each record.", Step: func() engine.Step { return &Create{} }},
+		{Verb: "find", Doc: "Finds an item by fields.", Step: func() engine.Step { return &Find{} }},
+		{Verb: "update", Doc: "Changes fields of a held item.", Step: func() engine.Step { return &Update{} }},
+		{Verb: "move", Doc: "Moves a held item to another stage.", Step: func() engine.Step { return &Move{} }},
+	}
+}
