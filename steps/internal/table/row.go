@@ -107,7 +107,7 @@ func (t *Reader) encodingFault(field string) (fault, remedy string) {
 	if sound {
 		return "", ""
 	}
-	return "bytes that are not " + t.dialect.Encoding, "see whether the file is damaged or set encoding:"
+	return "bytes that are not " + t.dialect.Encoding, "see whether the file is damaged or name it under encoding"
 }
 
 // align gives fields as many values as the header has names.

@@ -227,7 +227,7 @@ func TestOpen_refuses(t *testing.T) {
 		"koi8-r":             {encode(t, charmap.KOI8R, cyrillic), table.Options{}, "table: the encoding cannot be told from the text, perhaps koi8-r; set encoding: to one of utf-8, utf-16le, utf-16be, windows-1252, windows-1251, windows-1250, koi8-r, cp866, cp850"},
 		"cp866":              {encode(t, charmap.CodePage866, cyrillic), table.Options{}, "table: the encoding cannot be told from the text, perhaps cp866; set encoding: to one of utf-8, utf-16le, utf-16be, windows-1252, windows-1251, windows-1250, koi8-r, cp866, cp850"},
 		"cp850":              {encode(t, charmap.CodePage850, portuguese), table.Options{}, "table: the encoding cannot be told from the text, perhaps windows-1252 or windows-1251; set encoding: to one of utf-8, utf-16le, utf-16be, windows-1252, windows-1251, windows-1250, koi8-r, cp866, cp850"},
-		"a header not UTF-8": {"a;b\xFF\n", table.Options{Encoding: "utf-8"}, "table: line 1: the header has bytes that are not utf-8: \"b\\xff\"; see whether the file is damaged or set encoding:"},
+		"a header not UTF-8": {"a;b\xFF\n", table.Options{Encoding: "utf-8"}, "table: line 1: the header has bytes that are not utf-8: \"b\\xff\"; see whether the file is damaged or name it under encoding"},
 		"a quote in names":   {"a;\"b\n", table.Options{}, "table: line 1: a quoted field has text behind its closing quote, or is never closed: \"a;\\\"b\"; end the field behind the quote, and write a quote inside it as \"\""},
 	}
 	for name, tt := range tests {
@@ -318,7 +318,7 @@ func TestReader_Next(t *testing.T) {
 			text: "имя;b\nИван;1\nПё\xFFтр;2\nМария;3\n",
 			rows: []table.Row{{2, []string{"Иван", "1"}}, {4, []string{"Мария", "3"}}},
 			faults: []string{
-				`t.csv: line 3: column "имя": bytes that are not utf-8: "Пё\xffтр"; see whether the file is damaged or set encoding:`,
+				`t.csv: line 3: column "имя": bytes that are not utf-8: "Пё\xffтр"; see whether the file is damaged or name it under encoding`,
 			},
 		},
 	}
