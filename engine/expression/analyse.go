@@ -117,14 +117,14 @@ func (a *analysis) identifier(n *ast.IdentifierNode) {
 // unknown reports a name that the scope does not have.
 func (a *analysis) unknown(n ast.Node, name string) {
 	if name == nameRow {
-		a.fault(n, suggest(name, a.names()), "there is no row here: the stream has no `read`")
+		a.fault(n, Suggest(name, a.names()), "there is no row here: the stream has no `read`")
 		return
 	}
 	if name == namePlan {
 		a.fault(n, "use it under guard:", "there is no plan here")
 		return
 	}
-	a.fault(n, suggest(name, a.names()), "unknown name %q", name)
+	a.fault(n, Suggest(name, a.names()), "unknown name %q", name)
 }
 
 // member analyses x.y and x["y"].
@@ -171,7 +171,7 @@ func (a *analysis) memberOf(node ast.Node) (Use, bool) {
 func (a *analysis) use(n *ast.MemberNode, use Use) {
 	record := a.record(use.Name)
 	if _, known := record.Fields[use.Member]; !known && !record.Open {
-		hint := suggest(use.Member, keys(record.Fields))
+		hint := Suggest(use.Member, keys(record.Fields))
 		switch use.Name {
 		case nameRow:
 			a.fault(n.Property, hint, "unknown column %q", use.Member)
@@ -200,7 +200,7 @@ func (a *analysis) call(n *ast.CallNode) {
 	case id.Value == nameNow && len(n.Arguments) == 0:
 		a.usesNow = true
 	case !ok || f.builtin:
-		a.fault(id, suggest(id.Value, keys(a.table)), "unknown function %q", id.Value)
+		a.fault(id, Suggest(id.Value, keys(a.table)), "unknown function %q", id.Value)
 	case len(n.Arguments) < f.min || f.max >= 0 && len(n.Arguments) > f.max:
 		a.fault(id, "write "+f.doc.Signature, "%s takes %s, got %d", id.Value, f.arity(), len(n.Arguments))
 	default:
@@ -229,7 +229,7 @@ func (a *analysis) literals(n *ast.CallNode, f function) {
 // builtin analyses a call of one of expr-lang's own functions.
 func (a *analysis) builtin(n *ast.BuiltinNode) {
 	if f, ok := a.table[n.Name]; !ok || !f.builtin {
-		a.fault(n, suggest(n.Name, keys(a.table)), "unknown function %q", n.Name)
+		a.fault(n, Suggest(n.Name, keys(a.table)), "unknown function %q", n.Name)
 	}
 	for _, argument := range n.Arguments {
 		if _, ok := argument.(*ast.PredicateNode); !ok {

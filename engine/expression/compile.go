@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
@@ -282,8 +283,7 @@ func (f *mismatchFinder) Visit(node *ast.Node) {
 // then letters, digits and underscores, and no word of the language or function.
 func CheckName(name string) error {
 	for i, r := range name {
-		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		if !letter && (i == 0 || r < '0' || r > '9') {
+		if r != '_' && !unicode.IsLetter(r) && (i == 0 || !unicode.IsDigit(r)) {
 			return fmt.Errorf("%q has %q in it; use letters, digits and underscores, with a letter first", name, r)
 		}
 	}

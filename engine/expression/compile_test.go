@@ -284,7 +284,7 @@ func TestEval_concurrently(t *testing.T) {
 func TestCheckName(t *testing.T) {
 	t.Parallel()
 	tests := map[string]bool{
-		"client": true, "client2": true, "_x": true, "": false, "2x": false, "a-b": false, "row": false, "let": false, "lower": false, "ção": false,
+		"client": true, "client2": true, "_x": true, "": false, "2x": false, "a-b": false, "row": false, "let": false, "lower": false, "ção": true, "a b": false,
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// suggest is the remedy for a name that fits nothing: the known name that is nearest to it, or else a few that exist.
-func suggest(name string, known []string) string {
+// Suggest is the remedy for a name that fits nothing: the known name that is nearest to it, or else a few that exist. It
+// sorts known.
+func Suggest(name string, known []string) string {
 	const few = 8
 	slices.Sort(known)
 	if best, ok := nearest(name, known); ok {

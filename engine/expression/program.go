@@ -188,7 +188,7 @@ func absent(record any, use Use) *Error {
 	if use.Name == nameRow {
 		what = "column"
 	}
-	fault.Msg, fault.Hint = fmt.Sprintf("unknown %s %q of %s", what, use.Member, use.Name), suggest(use.Member, known)
+	fault.Msg, fault.Hint = fmt.Sprintf("unknown %s %q of %s", what, use.Member, use.Name), Suggest(use.Member, known)
 	return fault
 }
 
