@@ -47,6 +47,12 @@ func cell(v any) string {
 		return ""
 	case []string:
 		return clean(strings.Join(v, ", "))
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			parts[i] = cell(e)
+		}
+		return strings.Join(parts, ", ")
 	}
 	return clean(fmt.Sprint(v))
 }
@@ -101,4 +107,19 @@ func (l List) CSV(w io.Writer) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// Sheet writes the list's rows one below the other, a line for each column
+// that holds something.
+func (l List) Sheet(w io.Writer, t Terminal) error {
+	columns := []column{{title: ""}, {title: "", least: 20}}
+	var rows [][]string
+	for _, row := range l.Rows {
+		for i, v := range row {
+			if text := cell(v); text != "" {
+				rows = append(rows, []string{strings.ReplaceAll(l.Columns[i], "_", " "), text})
+			}
+		}
+	}
+	return t.grid(w, "", columns, rows)
 }

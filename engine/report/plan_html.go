@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	_ "embed" // the page
-	"fmt"
 	"html/template"
 	"io"
 
@@ -121,5 +120,5 @@ func (h htmlHead) Cleared() string {
 	if h.Summary.Cleared == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s become empty.", plural(h.Summary.Cleared, "field"))
+	return cleared(h.Summary.Cleared)
 }

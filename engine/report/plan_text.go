@@ -64,8 +64,8 @@ func (p *planText) heading() {
 	if h.Portal.User != "" {
 		who = " as " + clean(h.Portal.User)
 	}
-	p.line("%s", p.wrap(p.paint(bold, title)+" on "+clean(h.Portal.Address)+who, "  "))
-	p.line("%s", p.wrap(p.paint(faint, fmt.Sprintf("%s, plan %s", rowsOf(h), clean(h.ID))), "  "))
+	p.line("%s", p.headed(bold, title, " on "+clean(h.Portal.Address)+who, "  "))
+	p.line("%s", p.paint(faint, p.wrap(fmt.Sprintf("%s, plan %s", rowsOf(h), clean(h.ID)), "  ")))
 	p.line("")
 }
 
@@ -131,7 +131,7 @@ func summaryRows(h *engine.Header, t Terminal) [][]string {
 		rows = append(rows, row(s.ID, s.Verb, s.Entity, s.Counts))
 	}
 	if len(h.Steps) > 1 {
-		rows = append(rows, row("all", "", "", h.Summary))
+		rows = append(rows, row("total", "", "", h.Summary))
 	}
 	return rows
 }
@@ -148,17 +148,24 @@ func (p *planText) remarks() {
 	h := p.Header
 	p.line("")
 	if h.Cleared > 0 {
-		p.line("%s become empty.", p.paint(yellow, plural(h.Cleared, "field")))
+		p.line("%s", p.paint(yellow, cleared(h.Cleared)))
 	}
 	if h.Summary.Writes() > 0 {
 		p.line("%s", p.wrap(estimate(h.Estimate), ""))
 	}
 	for _, warning := range h.Warnings {
-		p.line("%s", p.wrap(p.paint(yellow, "warning: ")+clean(warning), "  "))
+		p.line("%s", p.headed(yellow, "warning:", " "+clean(warning), "  "))
 	}
 	for _, guard := range p.Broken {
-		p.line("%s", p.wrap(p.paint(red, "guard broken: ")+clean(guard), "  "))
+		p.line("%s", p.headed(red, "guard broken:", " "+clean(guard), "  "))
 	}
+}
+
+func cleared(n int) string {
+	if n == 1 {
+		return "1 field becomes empty."
+	}
+	return fmt.Sprintf("%d fields become empty.", n)
 }
 
 // estimate says what applying takes, and why not less.

@@ -64,6 +64,16 @@ func (t Terminal) wrap(s, indent string) string {
 	return strings.Join(lines, "\n"+indent)
 }
 
+// headed wraps a line whose beginning is painted. Colours are put on after the
+// line is broken: they have no width.
+func (t Terminal) headed(c colour, head, rest, indent string) string {
+	line := t.wrap(head+rest, indent)
+	if after, ok := strings.CutPrefix(line, head); ok {
+		return t.paint(c, head) + after
+	}
+	return line
+}
+
 // clean makes text from outside harmless to a terminal: control characters,
 // escape sequences and marks that turn the reading direction are spelled out.
 func clean(s string) string {

@@ -67,10 +67,10 @@ func (r *runText) heading() {
 	if res.Seconds > 0 {
 		took = " in " + duration(res.Seconds)
 	}
-	r.line("%s", r.wrap(r.paint(bold, clean(res.Job))+" "+r.paint(statusColour(res.Status), statusWords(res.Status))+took+
-		r.paint(faint, ", run "+clean(res.Run)), "  "))
+	head := clean(res.Job) + " " + statusWords(res.Status)
+	r.line("%s", r.headed(statusColour(res.Status), head, took+", run "+clean(res.Run), "  "))
 	if res.Error != "" {
-		r.line("%s", r.wrap(r.paint(red, clean(res.Error)), "  "))
+		r.line("%s", r.paint(red, r.wrap(clean(res.Error), "  ")))
 	}
 	r.line("")
 }

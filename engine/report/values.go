@@ -181,3 +181,24 @@ func reference(v any) string {
 	}
 	return b.String()
 }
+
+// Plain is a value of an item as reports print it: the rows of a multifield as
+// plain text.
+func Plain(v any) any { return plain(v) }
+
+// Name is what the ids in a field's value are called (stages, options, people),
+// "" where they have no names.
+func Name(c *engine.Catalog, typeID int, field string, v any) string {
+	n := names{c}
+	list, ok := plain(v).([]any)
+	if !ok {
+		return n.name(typeID, field, scalar(plain(v)))
+	}
+	var found []string
+	for _, e := range list {
+		if name := n.name(typeID, field, scalar(e)); name != "" {
+			found = append(found, name)
+		}
+	}
+	return strings.Join(found, ", ")
+}

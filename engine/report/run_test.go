@@ -1,0 +1,136 @@
+package report_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/report"
+)
+
+func testRun(t testing.TB) report.Run {
+	t.Helper()
+	cs := testChanges()
+	for _, c := range cs {
+		if c.Kind.Writes() {
+			c.State = engine.StateDone
+		}
+	}
+	cs[2].State, cs[2].Error = engine.StateFailed, `crm.item.update: ERROR_CORE: Field "E-mail" is not correct`
+	cs[2].Line, cs[2].Row = 3, []string{"Joao", "1,5", "a;b\nc"}
+	cs[4].State, cs[4].Reason = engine.StateConflict, `stageId: is "DT128_42:FAIL" now; the plan saw "DT128_42:NEW"`
+	started := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	return report.Run{
+		Result: &engine.Result{
+			Format: 1, Run: "0199bb-run", Plan: "0199aa-plan", Job: "onboarding", Portal: "https://sandbox/rest/1/***/",
+			Status: engine.StatusPartial, Started: started, Finished: started.Add(75 * time.Second),
+			Steps: []engine.StepResult{
+				{ID: "client", Verb: "import", Entity: "contact", Created: 1, Unchanged: 1, Failed: 2},
+				{ID: "card", Verb: "create", Entity: "Onboarding", Created: 1, Skipped: 1},
+				{ID: "move", Verb: "move", Entity: "Onboarding", Conflicts: 1},
+			},
+			Usage:   engine.Usage{Requests: 8, Commands: 190, Rejected: 1, Retried: 2},
+			Seconds: 75,
+		},
+		Changes: cs, Rows: 20,
+		Next: "bxflow show 0199bb --failed --format csv > failed.csv",
+	}
+}
+
+func TestRun_goldens(t *testing.T) {
+	t.Parallel()
+
+	tests := map[string]func(report.Run, *bytes.Buffer) error{
+		"run.txt": func(r report.Run, b *bytes.Buffer) error { return r.Text(t.Context(), b, report.Terminal{}) },
+		"run-80.txt": func(r report.Run, b *bytes.Buffer) error {
+			return r.Text(t.Context(), b, report.Terminal{Width: 80, Color: true})
+		},
+		"run-failed.txt": func(r report.Run, b *bytes.Buffer) error {
+			r.Rows = 1
+			r.Result.Status, r.Result.Error = engine.StatusFailed, "more than 50 rows failed"
+			return r.Text(t.Context(), b, report.Terminal{Width: 80})
+		},
+		"run.json": func(r report.Run, b *bytes.Buffer) error { return r.JSON(b) },
+		"failed.csv": func(r report.Run, b *bytes.Buffer) error {
+			return report.Failed(b, []string{"nome", "celular", "cidade"}, ';', report.FailedChanges(t.Context(), r.Changes, ""))
+		},
+	}
+	for name, write := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var b bytes.Buffer
+			if err := write(testRun(t), &b); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, b.Bytes())
+		})
+	}
+}
+
+func TestList_writes(t *testing.T) {
+	t.Parallel()
+
+	l := report.List{
+		Columns: []string{"name", "id", "read_only"},
+		Rows:    [][]any{{"=HYPERLINK(1)", 42, true}, {"-1 +2", nil, false}, {"esc \x1b[2J", 7, false}},
+		Right:   []string{"id"},
+	}
+	tests := map[string]struct {
+		write func(*bytes.Buffer) error
+		want  string
+	}{
+		"text": {
+			write: func(b *bytes.Buffer) error { return l.Text(b, report.Terminal{}) },
+			want:  "name           id  read only\n=HYPERLINK(1)  42  yes\n-1 +2\nesc \\x1b[2J     7\n",
+		},
+		"json": {
+			write: func(b *bytes.Buffer) error { return l.JSON(b) },
+			want: `[
+{"name":"=HYPERLINK(1)","id":42,"read_only":true},
+{"name":"-1 +2","id":null,"read_only":false},
+{"name":"esc \u001b[2J","id":7,"read_only":false}]
+`,
+		},
+		"csv, with formulas made harmless": {
+			write: func(b *bytes.Buffer) error { return l.CSV(b) },
+			want:  "name,id,read_only\n'=HYPERLINK(1),42,yes\n-1 +2,,\nesc \\x1b[2J,7,\n",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var b bytes.Buffer
+			if err := tt.write(&b); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, b.String()); diff != "" {
+				t.Errorf("list (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPlan_noEscapesReachATerminal(t *testing.T) {
+	t.Parallel()
+
+	p := testPlan(t)
+	evil := "\x1b]0;owned\x07\u202e"
+	p.Header.Job, p.Header.Warnings = "job"+evil, []string{evil}
+	p.Header.Steps[0].ID, p.Header.Steps[0].Entity = evil, evil
+	for _, c := range p.Changes.(changes) { //nolint:errcheck // the fixture's type
+		c.Step, c.Entity, c.Source, c.Reason = c.Step+evil, evil, evil, evil
+	}
+	var b bytes.Buffer
+	if err := p.Text(t.Context(), &b, report.Terminal{Width: 80}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\x07\u202e") {
+		t.Errorf("text holds control characters:\n%q", b.String())
+	}
+}
