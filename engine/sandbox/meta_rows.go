@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The metadata and the small tables (statuses, users, addresses, requisites,
@@ -17,17 +18,11 @@ type rowCondition struct {
 	values          []any
 }
 
-// rowOperators are the prefixes of filter keys, longest first
-// (crm.contact.list, section on filters).
-func rowOperators() []string {
-	return []string{"!=%", "!%=", "!><", ">=", "<=", "!=", "!@", "!%", "=%", "%=", "><", "=", "!", ">", "<", "@", "%", "?"}
-}
-
 // splitOperator parts a filter key into its prefix and its field.
-func splitOperator(key string) (operator, field string) {
-	for _, op := range rowOperators() {
-		if rest, ok := strings.CutPrefix(key, op); ok {
-			return op, rest
+func splitOperator(key string) (prefix, field string) {
+	for _, op := range operators() {
+		if rest, ok := strings.CutPrefix(key, op.prefix); ok {
+			return op.prefix, rest
 		}
 	}
 	return "", key
@@ -57,13 +52,17 @@ func valuesOf(val any) []any {
 
 // filterRows keeps the rows that meet every condition.
 func filterRows(rows []object, conditions []rowCondition) []object {
-	return slices.DeleteFunc(slices.Clone(rows), func(row object) bool {
-		return slices.ContainsFunc(conditions, func(c rowCondition) bool { return !c.meets(row) })
-	})
+	return slices.DeleteFunc(slices.Clone(rows), func(row object) bool { return !meetAll(conditions, row.get) })
 }
 
-func (c rowCondition) meets(row object) bool {
-	have, ok := row.get(c.field)
+// meetAll reports whether a row, given by what its fields hold, meets every
+// condition.
+func meetAll(conditions []rowCondition, get func(field string) (any, bool)) bool {
+	return !slices.ContainsFunc(conditions, func(c rowCondition) bool { return !c.meets(get) })
+}
+
+func (c rowCondition) meets(get func(string) (any, bool)) bool {
+	have, ok := get(c.field)
 	if !ok {
 		return false
 	}
@@ -93,10 +92,10 @@ func rowMatches(operator string, have, want any) bool {
 		return compareRowText(h, w) < 0
 	case "<=":
 		return compareRowText(h, w) <= 0
-	case "%", "?":
+	case "%":
 		return strings.Contains(strings.ToLower(h), strings.ToLower(w))
 	case "=%", "%=":
-		return likeText(strings.ToLower(w), strings.ToLower(h))
+		return like(strings.ToLower(h), strings.ToLower(w))
 	default:
 		return compareRowText(h, w) == 0
 	}
@@ -123,36 +122,19 @@ func rowText(val any) string {
 	}
 }
 
+// compareRowText compares two numbers, two times, or any other two texts.
 func compareRowText(a, b string) int {
 	x, errX := strconv.ParseFloat(a, 64)
 	y, errY := strconv.ParseFloat(b, 64)
 	if errX == nil && errY == nil {
 		return cmp.Compare(x, y)
 	}
+	if s, err := time.Parse(time.RFC3339, a); err == nil {
+		if t, err := time.Parse(time.RFC3339, b); err == nil {
+			return s.Compare(t)
+		}
+	}
 	return cmp.Compare(strings.ToLower(a), strings.ToLower(b))
-}
-
-// likeText matches a text against a pattern in which % stands for any text.
-func likeText(pattern, text string) bool {
-	head, rest, wild := strings.Cut(pattern, "%")
-	if !wild {
-		return pattern == text
-	}
-	text, ok := strings.CutPrefix(text, head)
-	if !ok {
-		return false
-	}
-	for {
-		part, next, more := strings.Cut(rest, "%")
-		if !more {
-			return strings.HasSuffix(text, part)
-		}
-		i := strings.Index(text, part)
-		if i < 0 {
-			return false
-		}
-		text, rest = text[i+len(part):], next
-	}
 }
 
 // orderRows sorts rows by a map of field to direction; fields that the rows do
