@@ -63,12 +63,12 @@ func (r *runText) line(format string, args ...any) {
 
 func (r *runText) heading() {
 	res := r.Result
-	took := ""
+	facts := "run " + clean(res.Run)
 	if res.Seconds > 0 {
-		took = " in " + duration(res.Seconds)
+		facts = duration(res.Seconds) + ", " + facts
 	}
 	head := clean(res.Job) + " " + statusWords(res.Status)
-	r.line("%s", r.headed(statusColour(res.Status), head, took+", run "+clean(res.Run), "  "))
+	r.line("%s", r.headed(statusColour(res.Status), head, " ("+facts+")", "  "))
 	if res.Error != "" {
 		r.line("%s", r.paint(red, r.wrap(clean(res.Error), "  ")))
 	}

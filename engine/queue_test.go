@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// drawPlan makes a random plan: records with items that exist or are made,
+// changes on them in several steps, and references between records.
+func drawPlan(t *rapid.T) []*Change {
+	var changes []*Change
+	var refs []string
+	for record := range rapid.IntRange(1, 30).Draw(t, "records") {
+		item := &Change{TypeID: 3, ID: int64(rapid.IntRange(1, 8).Draw(t, "item"))}
+		if rapid.Bool().Draw(t, "made") {
+			item = &Change{TypeID: 3, Ref: fmt.Sprintf("client@rows.csv:%d", record)}
+			create := &Change{Step: "client", Kind: KindCreate, TypeID: 3, Ref: item.Ref, Key: "k"}
+			if len(refs) > 0 && rapid.Bool().Draw(t, "linked") {
+				create.Needs = []string{rapid.SampledFrom(refs).Draw(t, "link")}
+			}
+			changes = append(changes, create)
+			refs = append(refs, item.Ref)
+		}
+		for step := range rapid.IntRange(0, 3).Draw(t, "steps") {
+			c := &Change{Step: "later", Index: step + 1, Kind: KindUpdate, TypeID: 3, ID: item.ID, Ref: item.Ref}
+			if item.Ref != "" {
+				c.Needs = []string{item.Ref}
+			}
+			changes = append(changes, c)
+		}
+	}
+	for i, c := range changes {
+		c.Seq, c.State = int64(i+1), StatePlanned
+	}
+	return changes
+}
+
+// TestQueueKeepsOrder checks, for random plans and outcomes: what a change
+// needs is made before it leaves, two changes of one item are never on their
+// way together, changes of one item keep their order, and all come to an end.
+func TestQueueKeepsOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		changes := drawPlan(t)
+		q := newQueue()
+		skipped := q.add(changes, nil)
+		q.loaded()
+		size := rapid.IntRange(1, 7).Draw(t, "size")
+		made := map[string]bool{}
+		lastSeq := map[ItemKey]int64{}
+		for {
+			batch, doubts := q.next(context.Background(), size, 0)
+			if batch == nil && doubts == nil {
+				break
+			}
+			onTheirWay := map[ItemKey]bool{}
+			for _, task := range batch {
+				c := task.change
+				if onTheirWay[c.itemKey()] {
+					t.Fatalf("two changes of %v leave together", c.itemKey())
+				}
+				onTheirWay[c.itemKey()] = true
+				if c.Seq < lastSeq[c.itemKey()] {
+					t.Fatalf("change %d of %v leaves after change %d", c.Seq, c.itemKey(), lastSeq[c.itemKey()])
+				}
+				lastSeq[c.itemKey()] = c.Seq
+				for _, ref := range c.Needs {
+					if !made[ref] {
+						t.Fatalf("change %d leaves before %s is made", c.Seq, ref)
+					}
+				}
+			}
+			for _, task := range slices.Concat(batch, doubts) {
+				c := task.change
+				c.State = rapid.SampledFrom([]State{StateDone, StateDone, StateDone, StateFailed, StatePlanned, StateUnknown}).Draw(t, "outcome")
+				if c.State == StateUnknown && (doubts != nil || task.looks > 2) {
+					c.State = StateDone
+				}
+				c.SentAt = time.Now().Add(-time.Minute).UnixMilli()
+				if c.State == StateDone && c.Kind == KindCreate {
+					c.ID = 100 + c.Seq
+					made[c.Ref] = true
+				}
+			}
+			skipped = append(skipped, q.settle(slices.Concat(batch, doubts))...)
+		}
+		for _, c := range changes {
+			if !c.State.Final() {
+				t.Fatalf("change %d ends as %s", c.Seq, c.State)
+			}
+		}
+		for _, c := range skipped {
+			if c.State != StateSkipped || c.Error == "" {
+				t.Fatalf("skipped change %d is %s with reason %q", c.Seq, c.State, c.Error)
+			}
+		}
+	})
+}
+
+// TestQueueWaitsForFullBatches checks that a batch that is not full waits for
+// what is on its way, and that the later step leaves first.
+func TestQueueWaitsForFullBatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var changes []*Change
+		for i := range 6 {
+			ref := fmt.Sprintf("client@rows.csv:%d", i)
+			changes = append(changes,
+				&Change{Seq: int64(i + 1), Kind: KindCreate, State: StatePlanned, TypeID: 3, Ref: ref},
+				&Change{Seq: int64(i + 101), Index: 1, Kind: KindCreate, State: StatePlanned, TypeID: 128, Ref: "card" + ref[6:], Needs: []string{ref}})
+		}
+		q := newQueue()
+		q.add(changes, nil)
+		q.loaded()
+		first, _ := q.next(t.Context(), 4, 0)
+		if got := len(first); got != 4 {
+			t.Fatalf("first batch has %d changes, want 4", got)
+		}
+		second := make(chan []*task)
+		go func() {
+			batch, _ := q.next(t.Context(), 4, 0)
+			second <- batch
+		}()
+		synctest.Wait()
+		select {
+		case batch := <-second:
+			t.Fatalf("a batch of %d left while a fuller one was coming", len(batch))
+		default:
+		}
+		for _, task := range first {
+			task.change.State, task.change.ID = StateDone, task.change.Seq
+		}
+		q.settle(first)
+		batch := <-second
+		if len(batch) != 4 || batch[0].change.Index != 1 {
+			t.Fatalf("second batch has %d changes and begins with step %d, want 4 of step 1", len(batch), batch[0].change.Index)
+		}
+	})
+}
+
+// TestQueueLooksDoubtsUpInTime checks when lost answers are looked up: soon,
+// then later, and at the fence.
+func TestQueueLooksDoubtsUpInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &Change{Seq: 1, Kind: KindCreate, State: StatePlanned, TypeID: 3, Ref: "client@rows.csv:1"}
+		q := newQueue()
+		q.add([]*Change{c}, nil)
+		q.loaded()
+		batch, _ := q.next(t.Context(), 50, 75*time.Second)
+		sent := time.Now()
+		c.State, c.SentAt = StateUnknown, sent.UnixMilli()
+		q.settle(batch)
+		var at []time.Duration
+		for range 4 {
+			_, doubts := q.next(t.Context(), 50, 75*time.Second)
+			at = append(at, time.Since(sent).Round(time.Second))
+			for _, d := range doubts {
+				q.doubt(d, sent)
+			}
+		}
+		want := []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second, 60 * time.Second}
+		if !slices.Equal(at, want) {
+			t.Errorf("looked up after %v, want %v", at, want)
+		}
+		q.next(t.Context(), 50, 75*time.Second)
+		if got := time.Since(sent).Round(time.Second); got != 75*time.Second {
+			t.Errorf("last looked up after %v, want 75s", got)
+		}
+	})
+}
