@@ -1,0 +1,236 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/subtle"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// request is a REST request, read.
+type request struct {
+	client string // the address that the bucket goes by
+	method string // lower case
+	xml    bool
+	user   string // of a webhook address
+	secret string
+	token  string // of an address without a webhook
+	params *array
+	began  time.Time
+}
+
+// answer is what goes back.
+type answer struct {
+	status int
+	html   bool
+	body   []byte
+	drop   bool // the connection is closed instead
+	cut    int  // how many bytes at the end of the body are never sent
+}
+
+// ServeHTTP answers REST requests under /rest/ and, on loopback only, the
+// control requests under /_sandbox/.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := p.answer(r, http.MaxBytesReader(w, r.Body, maxBody), nil)
+	if a.drop {
+		panic(http.ErrAbortHandler)
+	}
+	a.header(w.Header())
+	w.WriteHeader(a.status)
+	// A client that is gone doesn't get its answer: nothing to be done about it.
+	w.Write(a.body[:len(a.body)-a.cut]) //nolint:errcheck,gosec // see above
+	if a.cut > 0 {
+		http.NewResponseController(w).Flush() //nolint:errcheck,gosec // see above
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (a *answer) header(h http.Header) {
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	if a.html {
+		h.Set("Content-Type", "text/html; charset=utf-8")
+	}
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+}
+
+// answer works on a request until it has an answer, the request is cut off, or
+// the client gives up waiting (gone). Whatever was begun then goes on by itself.
+func (p *Portal) answer(r *http.Request, body io.Reader, gone <-chan struct{}) *answer {
+	if strings.HasPrefix(r.URL.Path, "/_sandbox/") {
+		return p.control(r, body)
+	}
+	if r.URL.Path != "/rest" && !strings.HasPrefix(r.URL.Path, "/rest/") {
+		return &answer{status: http.StatusNotFound, html: true, body: []byte("<html><body>404 Not Found</body></html>")}
+	}
+	began := time.Now()
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = io.ReadAll(body); err != nil {
+			return refusal(fault(http.StatusRequestEntityTooLarge, "INVALID_REQUEST", "The request is too large or was cut short"))
+		}
+	}
+	req := readRequest(r, data)
+	req.began = began
+	return p.work(context.WithoutCancel(r.Context()), req, gone)
+}
+
+// work lets a request in, or not, and waits for what comes of it.
+func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *answer {
+	p.stats.request()
+	if !p.limits.admit(req.client) {
+		p.stats.rejectedBucket()
+		return refusal(tooMany())
+	}
+	if p.closing.Err() != nil {
+		return &answer{drop: true}
+	}
+	f := p.faults.next(req)
+	if f != nil {
+		p.stats.fault()
+		if a := p.refuse(f); a != nil {
+			return a
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.options.RequestLimit)
+	done := make(chan *answer, 1)
+	p.tasks.Go(func() {
+		defer cancel()
+		defer p.stats.enter()()
+		done <- p.process(ctx, req, f)
+	})
+	if f != nil && f.kind == FaultLate {
+		return &answer{drop: true}
+	}
+	select {
+	case a := <-done:
+		return f.spoil(a)
+	case <-gone:
+		return &answer{drop: true}
+	case <-ctx.Done():
+	}
+	select {
+	case a := <-done: // ended just now, which ends ctx too
+		return f.spoil(a)
+	default:
+		p.stats.timeout()
+		return &answer{drop: true}
+	}
+}
+
+// process runs a request that was let in.
+func (p *Portal) process(ctx context.Context, req *request, f *Fault) *answer {
+	if !p.wait(p.options.Latency + f.wait()) {
+		return &answer{drop: true}
+	}
+	m, ok := p.methods[req.method]
+	isBatch := req.method == "batch"
+	switch {
+	case req.xml || !ok && !isBatch:
+		return refusal(noMethod())
+	case p.closing.Err() != nil:
+		return &answer{drop: true}
+	}
+	// The real portal, too, looks for the method before it looks at the secret.
+	if err := p.authorize(req); err != nil {
+		return refusal(err)
+	}
+	x := &exchange{
+		portal: p, store: p.store, ctx: ctx, bill: p.limits.open(time.Now()),
+		user: webhookUser, nested: isBatch, lag: f.lag(),
+	}
+	if !isBatch {
+		r := x.execute(m, req.params)
+		if r.err != nil {
+			return refusal(r.err)
+		}
+		return success(object{{"result", r.value}}, r)
+	}
+	if p.limits.charge == ChargeBatch && p.limits.blocked("batch") {
+		p.stats.rejected()
+		return refusal(fault(http.StatusTooManyRequests, "OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit."))
+	}
+	r := &result{value: x.batch(req.params)}
+	r.time = x.timing(req.began, "batch")
+	return success(object{{"result", r.value}}, r)
+}
+
+// webhookUser owns the webhook: an administrator.
+const webhookUser = 1
+
+func success(out object, r *result) *answer {
+	if r.next != nil {
+		out = append(out, pair{"next", *r.next})
+	}
+	if r.total != nil {
+		out = append(out, pair{"total", *r.total})
+	}
+	out = append(out, pair{"time", r.time})
+	return &answer{status: http.StatusOK, body: appendJSON(make([]byte, 0, 4096), out)}
+}
+
+func refusal(err *apiError) *answer {
+	return &answer{status: err.status, body: appendJSON(nil, err.body())}
+}
+
+func tooMany() *apiError {
+	return fault(http.StatusServiceUnavailable, "QUERY_LIMIT_EXCEEDED", "Too many requests")
+}
+
+// authorize checks the webhook's secret, or the token of an address without one.
+func (p *Portal) authorize(req *request) *apiError {
+	same := func(s string) bool { return subtle.ConstantTimeCompare([]byte(s), []byte(p.secret)) == 1 }
+	switch {
+	case req.user != "":
+		if req.user != strconv.Itoa(webhookUser) || !same(req.secret) {
+			return fault(http.StatusUnauthorized, "INVALID_CREDENTIALS", "Invalid request credentials")
+		}
+	case req.token == "":
+		return fault(http.StatusUnauthorized, "NO_AUTH_FOUND", "Wrong authorization data")
+	case !same(req.token):
+		return fault(http.StatusUnauthorized, "invalid_token", "Unable to get application by token")
+	}
+	return nil
+}
+
+// readRequest takes an address apart: /rest/{user}/{secret}/{method} or
+// /rest/{method}, the name in any case, with .json or a slash after it or not.
+func readRequest(r *http.Request, body []byte) *request {
+	client, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		client = r.RemoteAddr
+	}
+	req := &request{client: client, params: readParams(r, body)}
+	path := strings.Trim(strings.TrimPrefix(r.URL.Path, "/rest"), "/")
+	if parts := strings.SplitN(path, "/", 3); len(parts) == 3 {
+		if _, numeric := position(parts[0]); numeric {
+			req.user, req.secret, path = parts[0], parts[1], parts[2]
+		}
+	}
+	name := strings.ToLower(path)
+	name, req.xml = strings.CutSuffix(name, ".xml")
+	req.method = methodName(name)
+	if req.user == "" {
+		req.token = bearer(r, req.params)
+	}
+	return req
+}
+
+// bearer finds an access token: in the header, which wins, or in a parameter.
+func bearer(r *http.Request, params *array) string {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	for _, name := range []string{"auth", "access_token"} {
+		if v, ok := params.get(name); ok {
+			return textOf(v)
+		}
+	}
+	return ""
+}
