@@ -1,0 +1,92 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Plan is a sealed plan. It implements [engine.Changes].
+type Plan struct {
+	changes
+	header engine.Header
+	text   string // the header's JSON
+	file   string // the seal of its file, "" if it never was in one
+	run    string // that applied it, "" if none did
+}
+
+// ID is the plan's id.
+func (p *Plan) ID() string { return p.header.ID }
+
+// Header is what the plan says of itself.
+func (p *Plan) Header() *engine.Header {
+	h := p.header
+	return &h
+}
+
+// Used returns the run that applied the plan, or is doing so.
+func (p *Plan) Used() (run string, ok bool) { return p.run, p.run != "" }
+
+// Plan finds a plan by its id or the beginning of it; the empty text is the
+// last one. Drafts are not found. The error is an [UnknownError] where the id
+// fits no plan, or several.
+func (j *Journal) Plan(ctx context.Context, prefix string) (*Plan, error) {
+	id, err := j.find(ctx, "plan", "SELECT id FROM plans WHERE state = 'sealed'", prefix)
+	if err != nil {
+		return nil, err
+	}
+	return j.plan(ctx, id)
+}
+
+// plan loads the sealed plan with an id.
+func (j *Journal) plan(ctx context.Context, id string) (*Plan, error) {
+	p := &Plan{changes: changes{j: j}}
+	var sum int64
+	err := j.db.QueryRowContext(ctx, `SELECT p.plan, p.changes, p.header, p.header_crc, p.seal, coalesce(r.id, '')
+		FROM plans AS p LEFT JOIN runs AS r ON r.plan = p.plan WHERE p.state = 'sealed' AND p.id = ?`, id).
+		Scan(&p.changes.plan, &p.n, &p.text, &sum, &p.file, &p.run)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, &UnknownError{What: "plan", ID: id}
+	}
+	if err != nil {
+		return nil, fault(j.path, err)
+	}
+	if checksum([]any{p.text, p.n}) != sum {
+		return nil, &DamagedError{Path: j.path, Fault: fmt.Sprintf("the header of plan %s does not fit its checksum", id)}
+	}
+	if err := json.Unmarshal([]byte(p.text), &p.header); err != nil {
+		return nil, fmt.Errorf("%s: header of plan %s: %w", j.path, id, err)
+	}
+	return p, nil
+}
+
+// find returns the one id that a query yields which is, or begins with, the
+// prefix; for an empty prefix the last one made.
+func (j *Journal) find(ctx context.Context, what, query, prefix string) (string, error) {
+	rows, err := j.db.QueryContext(ctx, query+" AND substr(id, 1, ?) = ? ORDER BY id = ? DESC, rowid DESC LIMIT 5",
+		len(prefix), prefix, prefix)
+	if err != nil {
+		return "", fault(j.path, err)
+	}
+	defer rows.Close()
+	var fits []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return "", fault(j.path, err)
+		}
+		fits = append(fits, id)
+	}
+	if err := rows.Err(); err != nil {
+		return "", fault(j.path, err)
+	}
+	if len(fits) == 1 || len(fits) > 1 && (prefix == "" || fits[0] == prefix) {
+		return fits[0], nil
+	}
+	return "", &UnknownError{What: what, ID: strings.ToValidUTF8(prefix, "?"), Fits: fits}
+}

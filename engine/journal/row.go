@@ -1,0 +1,204 @@
+package journal
+
+import (
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// row is a change as the table has it: texts and numbers only.
+type row struct {
+	Seq         int64
+	Step        string
+	Index       int64
+	Kind        string
+	Entity      string
+	TypeID      int64
+	Ref         string
+	Source      string
+	Key         string
+	ExternalKey string
+	Import      int64
+	Needs       string
+	Reason      string
+	Line        int64
+	Row         string
+
+	ItemID   int64
+	Fields   string
+	State    string
+	Attempt  int64
+	SentAt   int64
+	Error    string
+	Warnings string
+}
+
+// planColumns are what the plan fixes, stateColumns what the run writes; each
+// group ends with its checksum. The methods below keep to this order.
+const (
+	planColumns = `seq, step, step_idx, kind, entity, type_id, ref, source, record_key, external_key,
+		import, needs, reason, line, row, plan_crc`
+	stateColumns = `item_id, fields, state, attempt, sent_at, error, warnings, state_crc`
+
+	insertRow = `INSERT INTO changes (plan, ` + planColumns + `, ` + stateColumns + `)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	reviseRow = `UPDATE changes SET (` + planColumns + `, ` + stateColumns + `) =
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
+	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?)
+		WHERE plan = ? AND seq = ?`
+	selectRow = `SELECT ` + planColumns + `, ` + stateColumns + ` FROM changes `
+)
+
+func (r *row) planPart() []any {
+	return []any{
+		r.Seq, r.Step, r.Index, r.Kind, r.Entity, r.TypeID, r.Ref, r.Source, r.Key, r.ExternalKey,
+		r.Import, r.Needs, r.Reason, r.Line, r.Row,
+	}
+}
+
+// statePart begins with the number of the change in its checksum, so that the
+// state of one is not taken for that of another.
+func (r *row) statePart() []any {
+	return []any{r.ItemID, r.Fields, r.State, r.Attempt, r.SentAt, r.Error, r.Warnings}
+}
+
+// planValues are the values of planColumns.
+func (r *row) planValues() []any {
+	part := r.planPart()
+	return append(part, checksum(part))
+}
+
+// stateValues are the values of stateColumns.
+func (r *row) stateValues() []any {
+	part := r.statePart()
+	return append(part, checksum(append([]any{r.Seq}, part...)))
+}
+
+// checksum is the CRC-32 of texts and numbers, each with its length.
+func checksum(values []any) int64 {
+	b := make([]byte, 0, 512)
+	for _, v := range values {
+		switch v := v.(type) {
+		case string:
+			b = binary.LittleEndian.AppendUint64(b, uint64(len(v)))
+			b = append(b, v...)
+		case int64:
+			b = binary.LittleEndian.AppendUint64(b, uint64(v)) //nolint:gosec // its bits are what counts
+		default:
+			panic(fmt.Sprintf("checksum of %T", v))
+		}
+	}
+	return int64(crc32.ChecksumIEEE(b))
+}
+
+// rowOf writes a change as a row.
+func rowOf(c *engine.Change) (*row, error) {
+	r := &row{
+		Seq: c.Seq, Step: c.Step, Index: int64(c.Index), Kind: string(c.Kind), Entity: c.Entity,
+		TypeID: int64(c.TypeID), Ref: c.Ref, Source: c.Source, Key: c.Key, ExternalKey: c.ExternalKey,
+		Reason: c.Reason, Line: int64(c.Line), ItemID: c.ID, State: string(c.State),
+		Attempt: int64(c.Attempt), SentAt: c.SentAt, Error: c.Error, Warnings: c.Warnings,
+	}
+	if c.Import {
+		r.Import = 1
+	}
+	var err error
+	if r.Fields, err = encodeFields(c.Fields); err != nil {
+		return nil, changeError(c, err)
+	}
+	if r.Needs, err = encodeTexts(c.Needs); err != nil {
+		return nil, changeError(c, err)
+	}
+	if r.Row, err = encodeTexts(c.Row); err != nil {
+		return nil, changeError(c, err)
+	}
+	return r, nil
+}
+
+// change reads a row back.
+func (r *row) change() (*engine.Change, error) {
+	c := &engine.Change{
+		Seq: r.Seq, Step: r.Step, Index: int(r.Index), Kind: engine.Kind(r.Kind), Entity: r.Entity,
+		TypeID: int(r.TypeID), ID: r.ItemID, Ref: r.Ref, Source: r.Source, Key: r.Key,
+		ExternalKey: r.ExternalKey, Import: r.Import != 0, Reason: r.Reason, Line: int(r.Line),
+		State: engine.State(r.State), Attempt: int(r.Attempt), SentAt: r.SentAt,
+		Error: r.Error, Warnings: r.Warnings,
+	}
+	var err error
+	if c.Fields, err = decodeFields(r.Fields); err != nil {
+		return nil, changeError(c, err)
+	}
+	if c.Needs, err = decodeTexts(r.Needs); err != nil {
+		return nil, changeError(c, err)
+	}
+	if c.Row, err = decodeTexts(r.Row); err != nil {
+		return nil, changeError(c, err)
+	}
+	return c, nil
+}
+
+// scanRow reads the row that rows stand at and checks that it is as it was
+// written.
+func scanRow(rows *sql.Rows) (*row, error) {
+	var r row
+	var planSum, stateSum int64
+	err := rows.Scan(
+		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey,
+		&r.Import, &r.Needs, &r.Reason, &r.Line, &r.Row, &planSum,
+		&r.ItemID, &r.Fields, &r.State, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &stateSum,
+	)
+	if err != nil {
+		return nil, fmt.Errorf("a change cannot be read: %w", err)
+	}
+	if checksum(r.planPart()) != planSum || checksum(append([]any{r.Seq}, r.statePart()...)) != stateSum {
+		return nil, fmt.Errorf("change %d does not fit its checksum", r.Seq)
+	}
+	return &r, nil
+}
+
+// initial is the state of a change that nothing has happened to.
+func initial(k engine.Kind) engine.State {
+	switch k {
+	case engine.KindNone:
+		return engine.StateUnchanged
+	case engine.KindSkip:
+		return engine.StateSkipped
+	case engine.KindInvalid:
+		return engine.StateFailed
+	case engine.KindConflict:
+		return engine.StateConflict
+	case engine.KindCreate, engine.KindUpdate, engine.KindMove, engine.KindDelete:
+	}
+	return engine.StatePlanned
+}
+
+// changeError says which change an error is about.
+func changeError(c *engine.Change, err error) error {
+	if c.Source == "" {
+		return fmt.Errorf("change %d (step %s): %w", c.Seq, c.Step, err)
+	}
+	return fmt.Errorf("change %d (step %s, %s): %w", c.Seq, c.Step, c.Source, err)
+}
+
+func encodeTexts(texts []string) (string, error) {
+	if len(texts) == 0 {
+		return "", nil
+	}
+	b, err := appendJSON(nil, texts)
+	return string(b), err
+}
+
+func decodeTexts(text string) ([]string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var texts []string
+	if err := json.Unmarshal([]byte(text), &texts); err != nil {
+		return nil, err
+	}
+	return texts, nil
+}

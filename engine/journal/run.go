@@ -1,0 +1,268 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Run is the application of one plan. It implements [engine.Log]; several
+// goroutines may use it.
+type Run struct {
+	changes
+	id     string
+	header *engine.Header
+	result engine.Result
+	owner  Owner
+}
+
+// ID is the run's id.
+func (r *Run) ID() string { return r.id }
+
+// Header is the header of the plan that is applied.
+func (r *Run) Header() *engine.Header {
+	h := *r.header
+	return &h
+}
+
+// Result is what was recorded of the run when it was loaded; while it has not
+// ended, that is how it began.
+func (r *Run) Result() *engine.Result {
+	res := r.result
+	return &res
+}
+
+// Owner is the process that applies the run, or did.
+func (r *Run) Owner() Owner { return r.owner }
+
+// Crashed says that the run has not ended and its process is known to have.
+func (r *Run) Crashed() bool { return r.result.Status == engine.StatusRunning && r.owner.Gone() }
+
+// Begin makes a run of a sealed plan, given by its whole id, in this process.
+// A plan that has a run gives a [UsedError].
+func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (*Run, error) {
+	p, err := j.plan(ctx, planID)
+	if err != nil {
+		return nil, err
+	}
+	if run, used := p.Used(); used {
+		return nil, &UsedError{Plan: planID, Run: run}
+	}
+	r := &Run{changes: p.changes, id: newID(started), header: &p.header, owner: j.owner}
+	r.result = engine.Result{
+		Format: engine.PlanFormat, Run: r.id, Plan: planID, Job: p.header.Job, Portal: p.header.Portal.Address,
+		Status: engine.StatusRunning, Started: started, Steps: stepResults(p.header.Steps),
+	}
+	text, sum, err := encodeResult(&r.result)
+	if err != nil {
+		return nil, err
+	}
+	err = j.write(ctx, true, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, plan, job, portal, status, started, result, result_crc,
+			host, pid, boot, birth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.id, r.plan, r.result.Job, p.header.Portal.ID, string(r.result.Status), started.UnixMilli(), text, sum,
+			j.owner.Host, j.owner.PID, j.owner.Boot, j.owner.Birth)
+		return err
+	})
+	if isUnique(err) { // another process was quicker
+		if p, err = j.plan(ctx, planID); err == nil {
+			err = &UsedError{Plan: planID, Run: p.run}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// stepResults are the steps of a run at its beginning.
+func stepResults(steps []engine.StepSummary) []engine.StepResult {
+	results := make([]engine.StepResult, len(steps))
+	for i, s := range steps {
+		results[i] = engine.StepResult{ID: s.ID, Verb: s.Verb, Entity: s.Entity}
+	}
+	return results
+}
+
+// Resume makes the run this process's and running again. It refuses a run that
+// has nothing left to do, or whose process may still be at it.
+func (r *Run) Resume(ctx context.Context) error {
+	if r.result.Status == engine.StatusRunning && r.owner != r.j.owner && !r.owner.Gone() {
+		return fmt.Errorf("run %s: %s is at it; wait for it to end", r.id, r.owner)
+	}
+	next := r.result
+	next.Status, next.Finished, next.Error = engine.StatusRunning, time.Time{}, ""
+	text, sum, err := encodeResult(&next)
+	if err != nil {
+		return err
+	}
+	err = r.j.write(ctx, true, func(tx *sql.Tx) error {
+		// What it was loaded with must still hold: of two processes, one gets it.
+		res, err := tx.ExecContext(ctx, `UPDATE runs SET status = 'running', finished = 0, result = ?, result_crc = ?,
+			host = ?, pid = ?, boot = ?, birth = ? WHERE id = ? AND status = ? AND host = ? AND pid = ? AND boot = ?
+			AND birth = ? AND `+isUnfinished, text, sum, r.j.owner.Host, r.j.owner.PID, r.j.owner.Boot, r.j.owner.Birth,
+			r.id, string(r.result.Status), r.owner.Host, r.owner.PID, r.owner.Boot, r.owner.Birth)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 1 {
+			return err
+		}
+		return fmt.Errorf("run %s: nothing to resume", r.id)
+	})
+	if err == nil {
+		r.result, r.owner = next, r.j.owner
+	}
+	return err
+}
+
+// isUnfinished is the condition of a run that can be resumed: it never ended,
+// or stopped with changes still open. A refused run wrote nothing and is over.
+const isUnfinished = `(status = 'running' OR status IN ('interrupted', 'failed')
+	AND EXISTS (SELECT 1 FROM changes AS c WHERE c.plan = runs.plan AND c.` + isOpen + `))`
+
+// Sent implements [engine.Log]. It sets State, Attempt and SentAt of each
+// change. A change that is in doubt or finished with may not leave.
+func (r *Run) Sent(ctx context.Context, cs []*engine.Change, at time.Time) error {
+	next := make([]engine.Change, len(cs))
+	for i, c := range cs {
+		next[i] = *c
+		next[i].State, next[i].Attempt, next[i].SentAt = engine.StateSent, c.Attempt+1, at.UnixMilli()
+	}
+	if err := r.save(ctx, next, "state IN ('planned', 'sent')"); err != nil {
+		return err
+	}
+	for i, c := range cs {
+		*c = next[i]
+	}
+	return nil
+}
+
+// Settle implements [engine.Log]. A change that is finished with may be
+// recorded again, but not in another state.
+func (r *Run) Settle(ctx context.Context, cs []*engine.Change) error {
+	next := make([]engine.Change, len(cs))
+	for i, c := range cs {
+		next[i] = *c
+	}
+	return r.save(ctx, next, "("+isOpen+" OR state = ?3)")
+}
+
+// save writes the states of changes, each of which must be in a state that the
+// condition allows, all of them or none.
+func (r *Run) save(ctx context.Context, cs []engine.Change, allowed string) error {
+	return r.j.write(ctx, true, func(tx *sql.Tx) error {
+		update, err := tx.PrepareContext(ctx, saveState+" AND "+allowed)
+		if err != nil {
+			return err
+		}
+		defer update.Close()
+		for i := range cs {
+			row, err := rowOf(&cs[i])
+			if err != nil {
+				return err
+			}
+			res, err := update.ExecContext(ctx, append(row.stateValues(), r.plan, row.Seq)...)
+			if err != nil {
+				return err
+			}
+			if n, err := res.RowsAffected(); err != nil || n != 1 {
+				return errors.Join(err, r.refused(ctx, tx, &cs[i]))
+			}
+		}
+		return nil
+	})
+}
+
+// refused says why a change could not be recorded.
+func (r *Run) refused(ctx context.Context, tx *sql.Tx, c *engine.Change) error {
+	var state string
+	err := tx.QueryRowContext(ctx, "SELECT state FROM changes WHERE plan = ? AND seq = ?", r.plan, c.Seq).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return changeError(c, fmt.Errorf("plan %s has no such change", r.header.ID))
+	}
+	if err != nil {
+		return err
+	}
+	return changeError(c, fmt.Errorf("is %s already and cannot become %s", state, c.State))
+}
+
+// Made implements [engine.Log]. Refs that no change makes are left out.
+func (r *Run) Made(ctx context.Context, refs []string) (map[string]engine.Made, error) {
+	list, err := json.Marshal(refs)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.j.db.QueryContext(ctx, `SELECT c.ref, c.state, c.item_id FROM json_each(?) AS k
+		CROSS JOIN changes AS c ON c.plan = ? AND c.ref = k.value AND c.kind = 'create' AND c.ref <> ''`,
+		string(list), r.plan)
+	if err != nil {
+		return nil, fault(r.j.path, err)
+	}
+	defer rows.Close()
+	made := make(map[string]engine.Made, len(refs))
+	for rows.Next() {
+		var ref, state string
+		var id int64
+		if err := rows.Scan(&ref, &state, &id); err != nil {
+			return nil, fault(r.j.path, err)
+		}
+		made[ref] = engine.Made{State: engine.State(state), ID: id}
+	}
+	return made, fault(r.j.path, rows.Err())
+}
+
+// Totals implements [engine.Log], in the order of the steps.
+func (r *Run) Totals(ctx context.Context) ([]engine.Total, error) {
+	rows, err := r.j.db.QueryContext(ctx, `SELECT step, kind, state, count(*) FROM changes WHERE plan = ?
+		GROUP BY step_idx, step, kind, state ORDER BY step_idx, step, kind, state`, r.plan)
+	if err != nil {
+		return nil, fault(r.j.path, err)
+	}
+	defer rows.Close()
+	var totals []engine.Total
+	for rows.Next() {
+		var step, kind, state string
+		var n int
+		if err := rows.Scan(&step, &kind, &state, &n); err != nil {
+			return nil, fault(r.j.path, err)
+		}
+		totals = append(totals, engine.Total{Step: step, Kind: engine.Kind(kind), State: engine.State(state), N: n})
+	}
+	return totals, fault(r.j.path, rows.Err())
+}
+
+// Finish implements [engine.Log]. The ids of the result are the run's.
+func (r *Run) Finish(ctx context.Context, res *engine.Result) error {
+	res.Run, res.Plan = r.id, r.header.ID
+	text, sum, err := encodeResult(res)
+	if err != nil {
+		return err
+	}
+	var finished int64
+	if !res.Finished.IsZero() {
+		finished = res.Finished.UnixMilli()
+	}
+	err = r.j.write(ctx, true, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE runs SET status = ?, finished = ?, result = ?, result_crc = ? WHERE id = ?",
+			string(res.Status), finished, text, sum, r.id)
+		return err
+	})
+	if err == nil {
+		r.result = *res
+	}
+	return err
+}
+
+func encodeResult(res *engine.Result) (text string, sum int64, err error) {
+	b, err := appendJSON(nil, res)
+	if err != nil {
+		return "", 0, fmt.Errorf("result of run %s: %w", res.Run, err)
+	}
+	return string(b), checksum([]any{string(b)}), nil
+}

@@ -1,0 +1,112 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Run finds a run by its id or the beginning of it; the empty text is the last
+// one. The error is an [UnknownError] where the id fits no run, or several.
+func (j *Journal) Run(ctx context.Context, prefix string) (*Run, error) {
+	id, err := j.find(ctx, "run", "SELECT id FROM runs WHERE true", prefix)
+	if err != nil {
+		return nil, err
+	}
+	return j.run(ctx, id)
+}
+
+// run loads the run with an id.
+func (j *Journal) run(ctx context.Context, id string) (*Run, error) {
+	r := &Run{id: id}
+	var plan, text string
+	var sum int64
+	err := j.db.QueryRowContext(ctx, `SELECT p.id, r.result, r.result_crc, r.host, r.pid, r.boot, r.birth
+		FROM runs AS r JOIN plans AS p USING (plan) WHERE r.id = ?`, id).
+		Scan(&plan, &text, &sum, &r.owner.Host, &r.owner.PID, &r.owner.Boot, &r.owner.Birth)
+	if err != nil {
+		return nil, fault(j.path, err)
+	}
+	if r.result, err = j.decodeResult(id, text, sum); err != nil {
+		return nil, err
+	}
+	p, err := j.plan(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	r.changes, r.header = p.changes, &p.header
+	return r, nil
+}
+
+// Runs returns what all runs did, the last one first.
+func (j *Journal) Runs(ctx context.Context) ([]engine.Result, error) {
+	rows, err := j.db.QueryContext(ctx, "SELECT id, result, result_crc FROM runs ORDER BY run DESC")
+	if err != nil {
+		return nil, fault(j.path, err)
+	}
+	defer rows.Close()
+	var results []engine.Result
+	for rows.Next() {
+		var id, text string
+		var sum int64
+		if err := rows.Scan(&id, &text, &sum); err != nil {
+			return nil, fault(j.path, err)
+		}
+		res, err := j.decodeResult(id, text, sum)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, res)
+	}
+	return results, fault(j.path, rows.Err())
+}
+
+// Unfinished returns the runs that can be resumed, the last one first: those
+// that never ended, be their process dead ([Run.Crashed]) or not, and those
+// that stopped with changes still open.
+func (j *Journal) Unfinished(ctx context.Context) ([]*Run, error) {
+	ids, err := j.ids(ctx, "SELECT id FROM runs WHERE "+isUnfinished+" ORDER BY run DESC")
+	if err != nil {
+		return nil, err
+	}
+	runs := make([]*Run, 0, len(ids))
+	for _, id := range ids {
+		r, err := j.run(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+	}
+	return runs, nil
+}
+
+// ids returns the ids that a query yields.
+func (j *Journal) ids(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := j.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fault(j.path, err)
+	}
+	defer rows.Close()
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fault(j.path, err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, fault(j.path, rows.Err())
+}
+
+func (j *Journal) decodeResult(id, text string, sum int64) (engine.Result, error) {
+	var res engine.Result
+	if checksum([]any{text}) != sum {
+		return res, &DamagedError{Path: j.path, Fault: fmt.Sprintf("the result of run %s does not fit its checksum", id)}
+	}
+	if err := json.Unmarshal([]byte(text), &res); err != nil {
+		return res, fmt.Errorf("%s: result of run %s: %w", j.path, id, err)
+	}
+	return res, nil
+}
