@@ -20,8 +20,9 @@ import (
 //
 // A shape is an object of shapes, a list with the shape of its elements (an
 // empty list stands for any list), or a word: number, boolean, string, digits
-// (a number as text), flag (Y or N), moment (a time with its offset), any. An
-// object with no members stands for any object.
+// (a number as text), flag (Y or N), moment (a time with its offset), any. A
+// question mark at its end admits null. An object with no members stands for any
+// object.
 type exchange struct {
 	Method string          `json:"method"`
 	Page   string          `json:"page"`
@@ -164,6 +165,10 @@ func mismatches(path string, shape, value any) []string {
 }
 
 func fits(shape string, value any) bool {
+	shape, nullable := strings.CutSuffix(shape, "?")
+	if nullable && value == nil {
+		return true
+	}
 	text, isText := value.(string)
 	_, isNumber := value.(float64)
 	_, isBool := value.(bool)

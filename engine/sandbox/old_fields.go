@@ -106,6 +106,7 @@ func oldCompanyFields() []oldField {
 		oldOriginFields(true),
 		oldMarketingFields(),
 		oldActivityFields(),
+		[]oldField{{name: "LAST_COMMUNICATION_TIME", kind: "string", readOnly: true}},
 		oldMultiFields(),
 	)
 }
