@@ -21,11 +21,11 @@ func (j *Job) Path(name string) (string, error) {
 		return "", fmt.Errorf("folder of the job: %w", err)
 	}
 	path := filepath.Join(j.Dir, name)
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return path, nil //nolint:nilerr // a file that is not there is reported when it is opened
 	}
-	inside, err := filepath.Rel(root, real)
+	inside, err := filepath.Rel(root, target)
 	if err != nil || inside == ".." || strings.HasPrefix(inside, ".."+string(filepath.Separator)) {
 		return "", fmt.Errorf("path %q is a link out of the job's folder; give it on the command line, as a --param", name)
 	}

@@ -51,8 +51,7 @@ func (p *Prepare) Problem(pos Pos, hint, format string, args ...any) {
 // Fail reports an error at a place. A [NameError] and
 // [Problems] say themselves what to do.
 func (p *Prepare) Fail(pos Pos, err error) {
-	var problems Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[Problems](err); ok {
 		for _, problem := range problems {
 			problem.File, problem.Step = p.Job.File, p.common.ID
 			*p.problems = append(*p.problems, problem)

@@ -111,8 +111,7 @@ func (m mapping) eval(p *engine.Planning, env expression.Env, blankClears bool) 
 }
 
 func fieldFault(f *engine.Field, err error) string {
-	var fault *expression.Error
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*expression.Error](err); ok {
 		return fmt.Sprintf("%s: %s", f.Name, fault.Text())
 	}
 	return fmt.Sprintf("%s: %v", f.Name, err)

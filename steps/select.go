@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strconv"
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
@@ -114,7 +115,7 @@ func (s *Select) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*e
 }
 
 func (s *Select) record(item engine.Item) *engine.Record {
-	r := &engine.Record{Source: fmt.Sprintf("%s:%d", s.entity.Name, item.ID), Key: fmt.Sprint(item.ID)}
+	r := &engine.Record{Source: fmt.Sprintf("%s:%d", s.entity.Name, item.ID), Key: strconv.FormatInt(item.ID, 10)}
 	r.Hold(s.id, engine.NewHeld(s.entity, item))
 	return r
 }

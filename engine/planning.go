@@ -1,0 +1,313 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/bxflow/bxflow/engine/expression"
+)
+
+// Env is what the expressions of the step in hand see of a record.
+func (p *Planning) Env(r *Record) expression.Env {
+	env := maps.Clone(r.env)
+	if env == nil {
+		env = p.baseEnv(r)
+	}
+	for id, h := range r.held {
+		item := map[string]any{"created": h.Created}
+		if h.ID != 0 {
+			item["id"] = int(h.ID)
+		} else {
+			item["id"] = expression.Ref{Step: h.Ref}
+		}
+		for alias, name := range p.shape.aliases[id] {
+			f := h.Entity.FieldByName(name)
+			item[alias] = expressionValue(f, h.Now[name])
+		}
+		env[id] = item
+	}
+	return env
+}
+
+// Fields are the REST names of the fields that this stream needs of a step's
+// items: what look-ups must select.
+func (p *Planning) Fields(step string) []string {
+	return slices.Sorted(maps.Keys(p.shape.needs[step]))
+}
+
+// ID is the id of the step in hand.
+func (p *Planning) ID() string { return p.spec.ID }
+
+// Hold makes the record hold an item of the portal under the step in hand.
+// Records that reach the same item share it.
+func (p *Planning) Hold(r *Record, item Item, e *Entity) *Held {
+	h := p.share(NewHeld(e, item))
+	r.Hold(p.spec.ID, h)
+	return h
+}
+
+// share returns the one Held of an item in this chunk.
+func (p *Planning) share(h *Held) *Held {
+	if known, ok := p.items[h.key()]; ok {
+		for name, v := range h.Now {
+			if _, has := known.Now[name]; !has {
+				known.Now[name], known.before[name] = v, v
+			}
+		}
+		return known
+	}
+	p.items[h.key()] = h
+	return h
+}
+
+// Overlay brings items up to what earlier chunks and streams of this plan ask
+// of them. Steps call it with the items that they just took from the portal.
+func (p *Planning) Overlay(ctx context.Context, held []*Held) error { return p.overlay(ctx, held) }
+
+func (p *Planning) overlay(ctx context.Context, held []*Held) error {
+	byKey := map[ItemKey]*Held{}
+	var keys []ItemKey
+	for _, h := range held {
+		if p.written[h.Entity.TypeID] && byKey[h.key()] == nil && len(h.changes) == 0 {
+			byKey[h.key()] = h
+			keys = append(keys, h.key())
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	changes, err := p.options.Draft.ByItem(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		h := byKey[ItemKey{TypeID: c.TypeID, ID: c.ID, Ref: c.Ref}]
+		if h == nil {
+			continue
+		}
+		for name, f := range c.Fields {
+			h.Now[name] = f.After
+		}
+	}
+	return nil
+}
+
+// change begins a change of the step in hand for a record.
+func (p *Planning) change(r *Record, kind Kind) *Change {
+	c := &Change{
+		Step: p.spec.ID, Index: p.spec.Index, Kind: kind, Source: r.Source, Key: r.Key, Line: r.Line,
+	}
+	if e := p.entityOf(p.spec); e != nil {
+		c.Entity, c.TypeID = e.Name, e.TypeID
+	}
+	p.pending = append(p.pending, c)
+	return c
+}
+
+// Skip records that the step does nothing for a record. Later steps that need
+// its item are skipped too.
+func (p *Planning) Skip(r *Record, reason string) {
+	p.change(r, KindSkip).Reason = reason
+	p.breakStep(r, reason)
+}
+
+// Invalid records that a row can't become a change, and why.
+func (p *Planning) Invalid(r *Record, reason string) {
+	c := p.change(r, KindInvalid)
+	c.Reason, c.Row = reason, r.Cells
+	p.breakStep(r, "the row is invalid at step "+p.spec.ID)
+}
+
+// breakStep says that a step of the record did not come about. A step that
+// changes an item leaves the item itself usable.
+func (p *Planning) breakStep(r *Record, reason string) {
+	if p.spec.Step.Target() == "" {
+		r.Break(p.spec.ID, reason)
+	}
+}
+
+// Create plans a new item and makes the record hold it.
+func (p *Planning) Create(r *Record, e *Entity, values map[string]FieldChange, external ExternalKey) *Change {
+	c := p.change(r, KindCreate)
+	c.Ref = p.spec.ID + "@" + r.Source
+	c.Fields, c.ExternalKey, c.KeyField = values, external.Key, external.Field
+	c.Needs = refsIn(values)
+	now := make(map[string]any, len(values))
+	for name, f := range values {
+		now[name] = f.After
+	}
+	h := &Held{Entity: e, Ref: c.Ref, Created: true, Now: now, changes: []*Change{c}}
+	p.items[h.key()] = h
+	r.Hold(p.spec.ID, h)
+	p.indexPlanned(h)
+	return c
+}
+
+// Change plans a change of a held item's fields, or records that it already is
+// as wanted.
+func (p *Planning) Change(r *Record, kind Kind, h *Held, fields map[string]FieldChange) *Change {
+	if len(fields) == 0 {
+		return p.Unchanged(r, h)
+	}
+	c := p.change(r, kind)
+	c.Entity, c.TypeID = h.Entity.Name, h.Entity.TypeID
+	c.ID, c.Ref, c.Fields = h.ID, h.Ref, fields
+	c.Needs = refsIn(fields)
+	if h.ID == 0 {
+		c.Needs = append(c.Needs, h.Ref)
+	}
+	for name, f := range fields {
+		h.Now[name] = f.After
+	}
+	h.changes = append(h.changes, c)
+	return c
+}
+
+// Unchanged records that a held item already is as wanted.
+func (p *Planning) Unchanged(r *Record, h *Held) *Change {
+	c := p.change(r, KindNone)
+	c.Entity, c.TypeID, c.ID, c.Ref = h.Entity.Name, h.Entity.TypeID, h.ID, h.Ref
+	return c
+}
+
+// Withdraw makes the part of an earlier record in a step invalid after all, and
+// with it whatever was planned on it. It takes effect when the plan is sealed.
+func (p *Planning) Withdraw(step, source, reason string) {
+	key := deadStep{step, source}
+	if _, known := p.dead[key]; !known {
+		p.dead[key] = reason
+	}
+}
+
+// UseFile notes an input file for the plan's header. A file that was noted
+// before must not have changed since.
+func (p *Planning) UseFile(f FileInfo) error {
+	for _, known := range p.files {
+		if known.Path == f.Path {
+			if known != f {
+				return fmt.Errorf("file %q changed while it was planned; run it again", f.Path)
+			}
+			return nil
+		}
+	}
+	p.files = append(p.files, f)
+	return nil
+}
+
+// Warn adds a warning to the plan, once.
+func (p *Planning) Warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !p.warned[text] {
+		p.warned[text] = true
+		p.header.Warnings = append(p.header.Warnings, text)
+	}
+}
+
+// indexPlanned lets later steps find a planned item by the fields they match.
+func (p *Planning) indexPlanned(h *Held) {
+	for _, list := range p.matches[h.Entity.TypeID] {
+		for _, key := range matchKeys(list, h.Now) {
+			p.index.put(plannedHash(h.Entity, list, key), []byte(h.Ref))
+		}
+	}
+}
+
+// PlannedItems returns, for each key, the item that this plan makes and that
+// will match it, or nil.
+func (p *Planning) PlannedItems(ctx context.Context, e *Entity, list []*Field, keys [][]any) ([]*Held, error) {
+	hashes := make([]Hash, len(keys))
+	for i, key := range keys {
+		hashes[i] = plannedHash(e, list, key)
+	}
+	found, err := p.index.get(ctx, hashes)
+	if err != nil {
+		return nil, err
+	}
+	held := make([]*Held, len(keys))
+	var fresh []*Held
+	for i, h := range hashes {
+		ref, ok := found[h]
+		if !ok {
+			continue
+		}
+		item := &Held{Entity: e, Ref: string(ref), Created: true, Now: map[string]any{}}
+		if known, ok := p.items[item.key()]; ok {
+			held[i] = known
+			continue
+		}
+		p.items[item.key()] = item
+		held[i] = item
+		fresh = append(fresh, item)
+	}
+	return held, p.overlay(ctx, fresh)
+}
+
+func plannedHash(e *Entity, list []*Field, key []any) Hash {
+	names := make([]string, len(list))
+	values := make([]any, len(key))
+	for i, f := range list {
+		names[i] = f.Name
+		values[i] = f.Fold(key[i])
+	}
+	return HashOf("planned", e.TypeID, names, values)
+}
+
+// matchKeys are the keys by which an item with these values is found: one,
+// or one for each value of a multifield; none where a field is empty.
+func matchKeys(list []*Field, values map[string]any) [][]any {
+	keys := [][]any{{}}
+	for _, f := range list {
+		var alternatives []any
+		switch v := values[f.Name].(type) {
+		case nil:
+			return nil
+		case []MultiValue:
+			for _, m := range v {
+				alternatives = append(alternatives, m.Value)
+			}
+		default:
+			alternatives = []any{v}
+		}
+		var longer [][]any
+		for _, key := range keys {
+			for _, a := range alternatives {
+				longer = append(longer, append(slices.Clone(key), a))
+			}
+		}
+		keys = longer
+	}
+	return keys
+}
+
+// refsIn lists the planned items that values refer to, each once.
+func refsIn(fields map[string]FieldChange) []string {
+	refs := map[string]bool{}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case expression.Ref:
+			refs[v.Step] = true
+		case expression.Text:
+			for _, part := range v.Parts {
+				walk(part)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	for _, f := range fields {
+		walk(f.After)
+	}
+	return slices.Sorted(maps.Keys(refs))
+}
+
+// Conflict records that the portal is not as the step needs it.
+func (p *Planning) Conflict(r *Record, reason string) {
+	c := p.change(r, KindConflict)
+	c.Reason, c.Row = reason, r.Cells
+	p.breakStep(r, "conflict at step "+p.spec.ID)
+}
