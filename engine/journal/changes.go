@@ -87,14 +87,11 @@ func condition(plan int64, f engine.Filter) (string, []any) {
 			args = append(args, string(s))
 		}
 		if !slices.ContainsFunc(f.States, engine.State.Final) {
-			where = append(where, isOpen) // so that changes_open serves
+			where = append(where, "open = 1") // so that the index changes_open serves
 		}
 	}
 	return "WHERE " + strings.Join(where, " AND "), args
 }
-
-// isOpen is the condition of the index changes_open, in the same words.
-const isOpen = "state IN ('planned', 'sent', 'unknown')"
 
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
 

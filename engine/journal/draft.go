@@ -153,7 +153,7 @@ func (d *draft) Get(ctx context.Context, keys []engine.Hash) (map[engine.Hash][]
 		if len(hash) != len(engine.Hash{}) {
 			return nil, &DamagedError{Path: d.j.path, Fault: "the index of a draft has a key of another length"}
 		}
-		found[engine.Hash(hash)] = slices.Concat([]byte{}, value) // an empty one comes back as nil
+		found[engine.Hash(hash)] = append([]byte{}, value...) // an empty one comes back as nil
 	}
 	return found, fault(d.j.path, rows.Err())
 }
@@ -192,9 +192,9 @@ const byItem = `WITH wanted AS MATERIALIZED (
 		SELECT value ->> 't' AS type_id, value ->> 'i' AS item_id, value ->> 'r' AS ref FROM json_each(?1)
 	), found AS (
 		SELECT c.seq FROM wanted AS w CROSS JOIN changes AS c ON c.plan = ?2 AND c.type_id = w.type_id
-			AND c.item_id = w.item_id AND c.kind IN ('update', 'move', 'delete') AND c.item_id > 0
+			AND c.item_id = w.item_id AND c.alters = 1 AND c.item_id > 0
 		UNION SELECT c.seq FROM wanted AS w CROSS JOIN changes AS c ON c.plan = ?2 AND c.ref = w.ref
-			AND c.kind IN ('update', 'move', 'delete') AND c.item_id = 0 WHERE w.item_id = 0
+			AND c.alters = 1 AND c.item_id = 0 WHERE w.item_id = 0
 		UNION SELECT c.seq FROM wanted AS w CROSS JOIN changes AS c ON c.plan = ?2 AND c.ref = w.ref
 			AND c.kind = 'create' AND c.ref <> '' WHERE w.item_id = 0
 	) ` + selectRow + `WHERE plan = ?2 AND seq IN (SELECT seq FROM found) AND seq > ?3 ORDER BY seq LIMIT ?4`

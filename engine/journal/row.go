@@ -16,6 +16,7 @@ type row struct {
 	Step        string
 	Index       int64
 	Kind        string
+	Alters      int64
 	Entity      string
 	TypeID      int64
 	Ref         string
@@ -31,6 +32,7 @@ type row struct {
 	ItemID   int64
 	Fields   string
 	State    string
+	Open     int64
 	Attempt  int64
 	SentAt   int64
 	Error    string
@@ -40,22 +42,22 @@ type row struct {
 // planColumns are what the plan fixes, stateColumns what the run writes; each
 // group ends with its checksum. The methods below keep to this order.
 const (
-	planColumns = `seq, step, step_idx, kind, entity, type_id, ref, source, record_key, external_key,
+	planColumns = `seq, step, step_idx, kind, alters, entity, type_id, ref, source, record_key, external_key,
 		import, needs, reason, line, row, plan_crc`
-	stateColumns = `item_id, fields, state, attempt, sent_at, error, warnings, state_crc`
+	stateColumns = `item_id, fields, state, open, attempt, sent_at, error, warnings, state_crc`
 
 	insertRow = `INSERT INTO changes (plan, ` + planColumns + `, ` + stateColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	reviseRow = `UPDATE changes SET (` + planColumns + `, ` + stateColumns + `) =
-		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
-	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?)
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
+	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		WHERE plan = ? AND seq = ?`
 	selectRow = `SELECT ` + planColumns + `, ` + stateColumns + ` FROM changes `
 )
 
 func (r *row) planPart() []any {
 	return []any{
-		r.Seq, r.Step, r.Index, r.Kind, r.Entity, r.TypeID, r.Ref, r.Source, r.Key, r.ExternalKey,
+		r.Seq, r.Step, r.Index, r.Kind, r.Alters, r.Entity, r.TypeID, r.Ref, r.Source, r.Key, r.ExternalKey,
 		r.Import, r.Needs, r.Reason, r.Line, r.Row,
 	}
 }
@@ -63,7 +65,7 @@ func (r *row) planPart() []any {
 // statePart begins with the number of the change in its checksum, so that the
 // state of one is not taken for that of another.
 func (r *row) statePart() []any {
-	return []any{r.ItemID, r.Fields, r.State, r.Attempt, r.SentAt, r.Error, r.Warnings}
+	return []any{r.ItemID, r.Fields, r.State, r.Open, r.Attempt, r.SentAt, r.Error, r.Warnings}
 }
 
 // planValues are the values of planColumns.
@@ -103,9 +105,8 @@ func rowOf(c *engine.Change) (*row, error) {
 		Reason: c.Reason, Line: int64(c.Line), ItemID: c.ID, State: string(c.State),
 		Attempt: int64(c.Attempt), SentAt: c.SentAt, Error: c.Error, Warnings: c.Warnings,
 	}
-	if c.Import {
-		r.Import = 1
-	}
+	r.Import, r.Open = flag(c.Import), flag(!c.State.Final())
+	r.Alters = flag(c.Kind.Writes() && c.Kind != engine.KindCreate)
 	var err error
 	if r.Fields, err = encodeFields(c.Fields); err != nil {
 		return nil, changeError(c, err)
@@ -147,9 +148,9 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	var r row
 	var planSum, stateSum int64
 	err := rows.Scan(
-		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey,
+		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Alters, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey,
 		&r.Import, &r.Needs, &r.Reason, &r.Line, &r.Row, &planSum,
-		&r.ItemID, &r.Fields, &r.State, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &stateSum,
+		&r.ItemID, &r.Fields, &r.State, &r.Open, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &stateSum,
 	)
 	if err != nil {
 		return nil, fmt.Errorf("a change cannot be read: %w", err)
@@ -174,6 +175,13 @@ func initial(k engine.Kind) engine.State {
 	case engine.KindCreate, engine.KindUpdate, engine.KindMove, engine.KindDelete:
 	}
 	return engine.StatePlanned
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // changeError says which change an error is about.

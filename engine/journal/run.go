@@ -124,7 +124,7 @@ func (r *Run) Resume(ctx context.Context) error {
 // isUnfinished is the condition of a run that can be resumed: it never ended,
 // or stopped with changes still open. A refused run wrote nothing and is over.
 const isUnfinished = `(status = 'running' OR status IN ('interrupted', 'failed')
-	AND EXISTS (SELECT 1 FROM changes AS c WHERE c.plan = runs.plan AND c.` + isOpen + `))`
+	AND EXISTS (SELECT 1 FROM changes AS c WHERE c.plan = runs.plan AND c.open = 1))`
 
 // Sent implements [engine.Log]. It sets State, Attempt and SentAt of each
 // change. A change that is in doubt or finished with may not leave.
@@ -150,7 +150,7 @@ func (r *Run) Settle(ctx context.Context, cs []*engine.Change) error {
 	for i, c := range cs {
 		next[i] = *c
 	}
-	return r.save(ctx, next, "("+isOpen+" OR state = ?3)")
+	return r.save(ctx, next, "(open = 1 OR state = ?3)")
 }
 
 // save writes the states of changes, each of which must be in a state that the

@@ -24,6 +24,7 @@ CREATE TABLE changes (
     step         TEXT NOT NULL,
     step_idx     INTEGER NOT NULL,
     kind         TEXT NOT NULL,
+    alters       INTEGER NOT NULL, -- 1 for update, move and delete: conditions of indexes must be cheap
     entity       TEXT NOT NULL,
     type_id      INTEGER NOT NULL,
     ref          TEXT NOT NULL,
@@ -39,6 +40,7 @@ CREATE TABLE changes (
     item_id      INTEGER NOT NULL,
     fields       TEXT NOT NULL, -- JSON; empty for none
     state        TEXT NOT NULL,
+    open         INTEGER NOT NULL, -- 1 for planned, sent and unknown
     attempt      INTEGER NOT NULL,
     sent_at      INTEGER NOT NULL,
     error        TEXT NOT NULL,
@@ -50,12 +52,10 @@ CREATE TABLE changes (
 -- Which change makes an item. Two may not.
 CREATE UNIQUE INDEX changes_made ON changes (plan, ref) WHERE kind = 'create' AND ref <> '';
 -- Which changes write to an item that is only planned, or that there is.
-CREATE INDEX changes_of_planned ON changes (plan, ref)
-    WHERE kind IN ('update', 'move', 'delete') AND item_id = 0;
-CREATE INDEX changes_of_item ON changes (plan, type_id, item_id)
-    WHERE kind IN ('update', 'move', 'delete') AND item_id > 0;
+CREATE INDEX changes_of_planned ON changes (plan, ref) WHERE alters = 1 AND item_id = 0;
+CREATE INDEX changes_of_item ON changes (plan, type_id, item_id) WHERE alters = 1 AND item_id > 0;
 -- What a run has left to do.
-CREATE INDEX changes_open ON changes (plan, seq) WHERE state IN ('planned', 'sent', 'unknown');
+CREATE INDEX changes_open ON changes (plan, seq) WHERE open = 1;
 
 -- The map that a draft keeps on disk while it is made.
 CREATE TABLE draft_index (
