@@ -134,12 +134,15 @@ const steps = {
 
   'reports the portal\'s own errors': async () => {
     await assert.rejects(call('crm.item.get', { entityTypeId: CONTACT, id: 99_999_999 }), /not found/i)
-    const answer = data(await api.batch.make({
+    const answer = await api.batch.make({
       calls: { good: { method: 'profile', params: {} }, bad: { method: 'crm.item.get', params: { entityTypeId: CONTACT, id: 99_999_999 } } },
       options: { isHaltOnError: false, returnAjaxResult: true }
-    }), 'batch')
-    assert.equal(answer.good.isSuccess, true)
-    assert.equal(answer.bad.isSuccess, false)
+    })
+    assert.equal(answer.isSuccess, false)
+    const { good, bad } = answer.getData()
+    assert.equal(good.isSuccess, true)
+    assert.equal(bad.isSuccess, false)
+    assert.match(bad.getErrorMessages().join(), /not found/i)
   },
 
   'removes them': async () => {
