@@ -1,0 +1,109 @@
+// Package jobs reads job files: YAML becomes an [engine.Job], and every complaint names the file, the line and the column,
+// shows the line, and says what to do. All problems of a file come in one go.
+//
+// The package knows no kind of step. The kinds are handed in, and their settings are filled by the tags of their structs:
+//
+//	object:"entity"  engine.Word: the verb's own value, the name of an entity
+//	object:"step"    engine.Word: the verb's own value, the id of an earlier step of the stream
+//	object:"value"   *engine.Value: the verb's own value, any
+//	key:"name"       string, bool, int, []string, engine.Word, []engine.Word, *engine.Value, []engine.FieldValue, []engine.MatchList
+//	enum:"a,b" default:"a" required:"true" doc:"…"
+//
+// An embedded struct counts as if its fields stood in the outer one.
+package jobs
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Options is what a job needs beside its file.
+type Options struct {
+	// Kinds are the kinds of steps that the job may have.
+	Kinds []engine.StepKind
+	// Params are the values of parameters that were given on the command line. Paths among them are relative to the
+	// present folder, and may be anywhere; those in the file may not leave its folder.
+	Params map[string]string
+	// Getenv looks up the variables that the job lists under env. Nil: there are none.
+	Getenv func(name string) (value string, ok bool)
+	// CheckSchedule judges the job's schedule. Its warnings become the job's. Nil: it is taken as it is.
+	CheckSchedule func(engine.Schedule) (warnings []string, err error)
+	// CheckOnly accepts a job whose required parameters or variables have no value: it is to be checked, not run.
+	CheckOnly bool
+}
+
+// Load reads a job file. Its error is [engine.Problems], or names the path if the file cannot be read.
+func Load(path string, o Options) (*engine.Job, error) {
+	f, err := os.Open(path) //nolint:gosec // the path is the user's own argument
+	if err != nil {
+		return nil, fmt.Errorf("job file: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("job file: %w", err)
+	}
+	return Parse(path, text, o)
+}
+
+// Parse reads the text of a job file. The name is its path: messages show it, and paths in the job are relative to its
+// folder. Its error is [engine.Problems].
+func Parse(name string, text []byte, o Options) (*engine.Job, error) {
+	source := strings.TrimPrefix(string(text), "\uFEFF")
+	source = strings.ReplaceAll(source, "\r\n", "\n")
+	sum := sha256.Sum256(text)
+	d := &decoder{
+		options: o,
+		lines:   strings.Split(source, "\n"),
+		job:     &engine.Job{File: name, Dir: filepath.Dir(name), Hash: hex.EncodeToString(sum[:]), Mode: engine.ModeApply},
+	}
+	if root := d.read(source); root != nil {
+		d.file(root)
+	}
+	if len(d.problems) > 0 {
+		return nil, d.located(d.problems).Err()
+	}
+	d.job.Warnings = d.located(d.job.Warnings)
+	return d.job, nil
+}
+
+// decoder fills a job from the nodes of its file.
+type decoder struct {
+	options  Options
+	lines    []string
+	job      *engine.Job
+	problems engine.Problems
+}
+
+// fault records a problem.
+func (d *decoder) fault(pos engine.Pos, hint, format string, args ...any) {
+	d.problems = append(d.problems, engine.Problem{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// warn records what is allowed and probably not meant.
+func (d *decoder) warn(pos engine.Pos, step, hint, format string, args ...any) {
+	d.job.Warnings = append(d.job.Warnings, engine.Problem{Pos: pos, Step: step, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// line is a line of the file, counted from 1.
+func (d *decoder) line(n int) string {
+	if n < 1 || n > len(d.lines) {
+		return ""
+	}
+	return d.lines[n-1]
+}
+
+// located adds the file and the source lines to problems.
+func (d *decoder) located(problems engine.Problems) engine.Problems {
+	for i := range problems {
+		problems[i].File, problems[i].Line = d.job.File, d.line(problems[i].Pos.Line)
+	}
+	return problems
+}

@@ -1,0 +1,207 @@
+package jobs
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// object is a JSON object. Its keys are written in order, so that the schema is the same every time.
+type object = map[string]any
+
+// Schema is the JSON Schema of job files with these kinds of steps, for editors: indented, and the same every time. What
+// depends on other parts of the file, or on the portal, is left to [Parse].
+func Schema(kinds []engine.StepKind) ([]byte, error) {
+	schema := object{
+		"$schema":              "https://json-schema.org/draft/2020-12/schema",
+		"$id":                  "https://bxflow.github.io/bxflow.schema.json",
+		"title":                "bxflow job",
+		"type":                 "object",
+		"required":             []string{"version", "name", "steps"},
+		"additionalProperties": false,
+		"properties": object{
+			"version":     object{"const": 1, "description": "The format of the file."},
+			"name":        object{"type": "string", "minLength": 1, "maxLength": 100, "description": "Tells this job from others on the portal. Keys of the items that it makes are derived from it."},
+			"description": text("What the job is for."),
+			"portal":      text("A name, a webhook URL, sandbox or sandbox:memory."),
+			"params":      object{"type": "object", "additionalProperties": paramSchema(), "description": "Typed inputs, given by --param name=value."},
+			"env":         object{"type": "array", "items": object{"type": "string"}, "description": "Environment variables that expressions may use."},
+			"mode":        object{"enum": []string{"apply", "plan"}, "default": "apply", "description": "What a scheduled job does: plan writes nothing."},
+			"schedule":    scheduleSchema(),
+			"on_error":    ref("onError"),
+			"guard":       object{"description": "Conditions on the plan. A broken one stops the run before it writes.", "anyOf": []object{ref("condition"), {"type": "array", "items": ref("condition")}}},
+			"steps":       object{"type": "array", "minItems": 1, "items": stepSchema(kinds), "description": "Streams: read or select begins one, the steps below work on its records."},
+		},
+		"$defs": definitions(),
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(schema); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// text is a string with a description.
+func text(doc string) object { return object{"type": "string", "description": doc} }
+
+// ref refers to a definition.
+func ref(name string) object { return object{"$ref": "#/$defs/" + name} }
+
+// definitions are the shapes that several keys have.
+func definitions() object {
+	word := []string{"string", "number"}
+	return object{
+		"word":      object{"type": word},
+		"words":     object{"anyOf": []object{ref("word"), {"type": "array", "items": ref("word")}}},
+		"condition": object{"type": []string{"string", "boolean"}, "description": "An expression that is true or false."},
+		"scalar":    object{"type": []string{"string", "number", "boolean", "null"}},
+		"value": object{
+			"description": "A value, ${{ expression }}, text with expressions in it, or a list of these. null clears a field.",
+			"anyOf":       []object{ref("scalar"), {"type": "array", "items": ref("scalar")}},
+		},
+		"fields": object{"type": "object", "additionalProperties": ref("value")},
+		"match": object{"anyOf": []object{
+			ref("words"), {"type": "array", "items": object{"type": "array", "items": ref("word")}},
+		}},
+		"onError": object{
+			"description": "When failed rows stop the run. Default: never.",
+			"anyOf": []object{
+				{"enum": []string{"continue", "stop"}},
+				{
+					"type": "object", "additionalProperties": false, "required": []string{"stop_after"},
+					"properties": object{"stop_after": object{"type": []string{"integer", "string"}, "description": "So many rows (50), or a share (5%)."}},
+				},
+			},
+		},
+	}
+}
+
+// paramSchema describes one parameter.
+func paramSchema() object {
+	return object{
+		"type": "object", "additionalProperties": false,
+		"properties": object{
+			"type":        object{"enum": paramTypes(), "default": "string"},
+			"default":     object{"type": []string{"string", "number", "boolean"}},
+			"required":    object{"type": "boolean"},
+			"values":      object{"type": "array", "items": ref("word"), "description": "What an enum may be."},
+			"description": object{"type": "string"},
+		},
+	}
+}
+
+// scheduleSchema describes when the job is due.
+func scheduleSchema() object {
+	return object{
+		"type": "object", "additionalProperties": false, "required": []string{"cron"},
+		"properties": object{
+			"cron":     text("Minute, hour, day, month, weekday; or @every 15m."),
+			"timezone": text("Such as America/Sao_Paulo. Default: the machine's."),
+			"overlap":  object{"enum": []string{"skip", "queue"}, "default": "skip", "description": "What to do when the job is still running."},
+			"catch_up": object{"enum": []string{"none", "once"}, "default": "none", "description": "What to do about times that were missed."},
+		},
+	}
+}
+
+// stepSchema describes a step: one of the kinds.
+func stepSchema(kinds []engine.StepKind) object {
+	options := make([]object, 0, len(kinds))
+	for _, kind := range kinds {
+		options = append(options, kindSchema(kind))
+	}
+	return object{"anyOf": options}
+}
+
+// kindSchema describes the steps of a kind by the tags of its settings.
+func kindSchema(kind engine.StepKind) object {
+	properties := object{
+		"id":   object{"type": "string", "description": "By which steps below refer to this one. Default: the entity's name."},
+		"name": object{"type": "string", "description": "For people."},
+	}
+	var settings []setting
+	if kind.Source != nil {
+		settings = settingsOf(kind.Source())
+	} else {
+		settings = settingsOf(kind.Step())
+		properties["when"] = object{"description": "The step is for records of which this is true.", "allOf": []object{ref("condition")}}
+		properties["on_error"] = ref("onError")
+	}
+	required := []string{kind.Verb}
+	for _, s := range settings {
+		property := s.schema()
+		if s.object != "" {
+			property["description"] = kind.Doc
+			properties[kind.Verb] = property
+			continue
+		}
+		if s.required {
+			required = append(required, s.key)
+		}
+		properties[s.key] = property
+	}
+	return object{
+		"type": "object", "title": kind.Verb, "description": kind.Doc, "required": required,
+		"additionalProperties": false, "properties": properties,
+	}
+}
+
+// schema describes one setting.
+func (s setting) schema() object {
+	property := object{}
+	switch s.value.Addr().Interface().(type) {
+	case *bool:
+		property["type"] = "boolean"
+	case *int:
+		property["type"], property["minimum"] = "integer", 0
+	case *string:
+		property["type"] = "string"
+		if s.enum != nil {
+			property = object{"enum": s.choices()}
+		}
+	case *engine.Word:
+		property = ref("word")
+	case *[]string, *[]engine.Word:
+		property = ref("words")
+	case **engine.Value:
+		property = ref("value")
+	case *[]engine.FieldValue:
+		property = ref("fields")
+	case *[]engine.MatchList:
+		property = ref("match")
+	}
+	if s.fallback != "" {
+		property["default"] = s.defaultValue()
+	}
+	if s.doc != "" {
+		property["description"] = s.doc
+	}
+	return property
+}
+
+// choices are the words of an enum as editors see them: YAML of version 1.1, which many editors follow, reads on and off
+// as true and false.
+func (s setting) choices() []any {
+	choices := make([]any, 0, len(s.enum))
+	for _, word := range s.enum {
+		choices = append(choices, word)
+		if word == "on" || word == "off" {
+			choices = append(choices, word == "on")
+		}
+	}
+	return choices
+}
+
+// defaultValue is the default as JSON.
+func (s setting) defaultValue() any {
+	switch s.value.Interface().(type) {
+	case bool:
+		return s.fallback == "true"
+	case int:
+		return json.Number(s.fallback)
+	}
+	return s.fallback
+}

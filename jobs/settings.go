@@ -1,0 +1,239 @@
+package jobs
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/expression"
+)
+
+// setting is an exported field of a step's settings, as its tags describe it.
+type setting struct {
+	value    reflect.Value
+	object   string // entity, step or value: it holds the verb's own value
+	key      string
+	enum     []string
+	fallback string
+	required bool
+	doc      string
+}
+
+// settingsOf lists the settings of a step. Those of embedded structs are its own.
+func settingsOf(step any) []setting {
+	return fieldsOf(reflect.ValueOf(step).Elem())
+}
+
+// fieldsOf lists the tagged fields of a struct.
+func fieldsOf(v reflect.Value) []setting {
+	var settings []setting
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		switch {
+		case f.Anonymous && f.Type.Kind() == reflect.Struct:
+			settings = append(settings, fieldsOf(v.Field(i))...)
+		case f.Tag.Get("object") != "" || f.Tag.Get("key") != "":
+			s := setting{
+				value: v.Field(i), object: f.Tag.Get("object"), key: f.Tag.Get("key"), fallback: f.Tag.Get("default"),
+				required: f.Tag.Get("required") == "true", doc: f.Tag.Get("doc"),
+			}
+			if enum := f.Tag.Get("enum"); enum != "" {
+				s.enum = strings.Split(enum, ",")
+			}
+			settings = append(settings, s)
+		}
+	}
+	return settings
+}
+
+// stepDecoder fills the settings of one step.
+type stepDecoder struct {
+	*decoder
+	verb  engine.Word
+	exprs []placed // the expressions among the settings
+	rows  []placed // those of a source that are evaluated for each of its rows
+}
+
+// fill reads the settings of a step from its mapping.
+func (d *stepDecoder) fill(settings []setting, n *node) {
+	for _, s := range settings {
+		value := entry(n, s.key)
+		if s.object != "" {
+			d.object(s, entry(n, d.verb.Text))
+			continue
+		}
+		switch {
+		case value != nil:
+			d.set(s, value)
+		case s.required:
+			d.fault(d.verb.Pos, s.doc, "%s has no %s", d.verb.Text, s.key)
+		case s.fallback != "":
+			d.set(s, &node{text: s.fallback, plain: true})
+		}
+	}
+}
+
+// entry finds the value of a key.
+func entry(n *node, key string) *node {
+	for _, p := range n.pairs {
+		if p.key.Text == key {
+			return p.value
+		}
+	}
+	return nil
+}
+
+// object reads the verb's own value.
+func (d *stepDecoder) object(s setting, n *node) {
+	if n.shape == scalar && n.text == "" || n.null {
+		wanted := map[string]string{
+			"entity": "the name of an entity, such as contact", "step": "the id of a step above", "value": "a value",
+		}
+		d.fault(d.verb.Pos, "", "%s needs %s", d.verb.Text, wanted[s.object])
+		return
+	}
+	before := len(d.rows)
+	d.set(s, n)
+	// What begins a stream cannot depend on the stream's rows.
+	d.exprs = append(d.exprs, d.rows[before:]...)
+	d.rows = d.rows[:before]
+}
+
+// set gives a setting its value, by the setting's type.
+func (d *stepDecoder) set(s setting, n *node) {
+	name := s.key
+	if s.object != "" {
+		name = d.verb.Text
+	}
+	switch to := s.value.Addr().Interface().(type) {
+	case *string:
+		if s.enum != nil {
+			*to = d.choice(n, name, s.enum...)
+			return
+		}
+		*to = d.word(n, name).Text
+	case *bool:
+		*to = d.choice(n, name, "true", "false") == "true"
+	case *int:
+		*to = d.integer(n, name)
+	case *[]string:
+		for _, w := range d.words(n, name) {
+			*to = append(*to, w.Text)
+		}
+	case *engine.Word:
+		*to = d.word(n, name)
+	case *[]engine.Word:
+		*to = d.words(n, name)
+	case **engine.Value:
+		*to = d.valueOf(n, name)
+	case *[]engine.FieldValue:
+		*to = d.fieldValues(n, name)
+	case *[]engine.MatchList:
+		*to = d.matchLists(n, name)
+	default:
+		panic(fmt.Sprintf("jobs: setting %s of %s has the type %s, which job files cannot hold", name, d.verb.Text, s.value.Type()))
+	}
+}
+
+// integer reads a whole number from 0.
+func (d *stepDecoder) integer(n *node, name string) int {
+	w := d.word(n, name)
+	value, err := strconv.Atoi(w.Text)
+	if w.Text != "" && (err != nil || value < 0) {
+		d.fault(w.Pos, "write a whole number", "%s cannot be %q", name, w.Text)
+	}
+	return value
+}
+
+// valueOf reads a value that may be, or contain, an expression.
+func (d *stepDecoder) valueOf(n *node, name string) *engine.Value {
+	v := &engine.Value{Pos: n.pos}
+	switch {
+	case n.shape == mapping:
+		d.fault(n.pos, bracesHint(n), "%s takes a value or a list of values, not a mapping", name)
+		return v
+	case n.shape == list:
+		v.IsList = true
+		for _, item := range n.items {
+			if item.shape != scalar {
+				d.fault(item.pos, "", "a value in the list of %s cannot be %s", name, item.describe())
+				continue
+			}
+			v.List = append(v.List, d.scalarOf(item, name))
+		}
+	default:
+		v = d.scalarOf(n, name)
+	}
+	d.rows = append(d.rows, placed{v, n})
+	return v
+}
+
+// scalarOf reads a single value.
+func (d *stepDecoder) scalarOf(n *node, name string) *engine.Value {
+	if n.missing() {
+		d.fault(n.pos, "write null to clear the field, \"\" for blank text, or leave the line out", "%s has nothing written after it", name)
+	}
+	return &engine.Value{Pos: n.pos, Text: n.text, Null: n.null}
+}
+
+// bracesHint recognises {{ … }} without a $, which YAML reads as mappings.
+func bracesHint(n *node) string {
+	if len(n.pairs) == 1 && n.pairs[0].value.null {
+		return "an expression is written ${{ … }}"
+	}
+	return ""
+}
+
+// fieldValues reads a mapping of fields to values.
+func (d *stepDecoder) fieldValues(n *node, name string) []engine.FieldValue {
+	if n.shape != mapping {
+		d.fault(n.pos, "write field: value lines below it", "%s is a mapping of fields, not %s", name, n.describe())
+		return nil
+	}
+	var fields []engine.FieldValue
+	for _, p := range n.pairs {
+		if strings.Contains(p.key.Text, "${{") {
+			d.fault(p.key.Pos, "write the name of a field", "a field of %s cannot be named by an expression", name)
+			continue
+		}
+		fields = append(fields, engine.FieldValue{Field: p.key, Value: d.valueOf(p.value, p.key.Text)})
+	}
+	return fields
+}
+
+// matchLists reads a field, a list of fields that match together, or several lists that are tried in turn.
+func (d *stepDecoder) matchLists(n *node, name string) []engine.MatchList {
+	isList := func(item *node) bool { return item.shape == list }
+	var lists []engine.MatchList
+	nodes := []*node{n}
+	if n.shape == list && slices.ContainsFunc(n.items, isList) {
+		nodes = n.items
+	}
+	for _, item := range nodes {
+		if words := d.words(item, name); len(words) > 0 {
+			lists = append(lists, words)
+		}
+	}
+	if len(lists) == 0 && len(nodes) > 0 && n.shape == list {
+		d.fault(n.pos, "name a field, such as email", "%s names no field", name)
+	}
+	return lists
+}
+
+// checkKeys reports the keys of a step that its kind does not have.
+func (d *stepDecoder) checkKeys(n *node, settings []setting, common []string) {
+	known := slices.Clone(common)
+	for _, s := range settings {
+		if s.key != "" {
+			known = append(known, s.key)
+		}
+	}
+	for _, p := range n.pairs {
+		if p.key.Text != d.verb.Text && !slices.Contains(known, p.key.Text) {
+			d.fault(p.key.Pos, expression.Suggest(p.key.Text, known), "%s has no key %q", d.verb.Text, p.key.Text)
+		}
+	}
+}
