@@ -326,3 +326,10 @@ func (j *Job) Needs() Needs {
 	n.Users = true
 	return n
 }
+
+// Check holds a job against a portal's catalog without planning it. It reads
+// the headers of the job's files, but none of their rows.
+func Check(job *Job, catalog *Catalog) (warnings []string, err error) {
+	_, warnings, err = prepareJob(job, catalog)
+	return warnings, err
+}

@@ -1,0 +1,292 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// onboarding is the usual shape of a job: contacts by key, a card each, changed
+// and moved on conditions.
+const onboarding = `
+  - read: rows.csv
+  - import: contact
+    id: client
+    match: CPF
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", phone: "${{ row.phone }}"}
+    on_create: {sourceId: Web site}
+  - create: Onboarding
+    id: card
+    category: Clients
+    stage: New
+    fields: {title: "Card of ${{ row.name }}", contactId: "${{ client.id }}", assignedById: ana@example.com}
+  - update: card
+    when: row.plan == "gold"
+    set: {Priority: High}
+  - move: card
+    when: row.paid == "yes"
+    to: In progress
+`
+
+const rows = "cpf,name,phone,plan,paid\n" +
+	"501,Cliente Um,+5511990000001,gold,yes\n" +
+	"502,Cliente Dois,+5511990000002,basic,no\n" +
+	"503,Cliente Tres,,gold,no\n"
+
+func TestSecondRunPlansNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.file("rows.csv", rows)
+	job := w.job(onboarding)
+
+	h, _ := w.plan(job)
+	want := engine.Counts{Create: 6, Update: 2, Move: 1, Skip: 3}
+	if diff := cmp.Diff(want, h.Summary); diff != "" {
+		t.Fatalf("first plan (-want +got):\n%s", diff)
+	}
+	if got := w.named("contact", "name", "Cliente Um"); len(got) != 0 {
+		t.Fatalf("planning wrote %v", got)
+	}
+	result := w.apply(h)
+	if result.Status != engine.StatusSucceeded {
+		t.Fatalf("run: %+v", result)
+	}
+
+	contacts := w.named("contact", "name", "Cliente Um")
+	cards := w.named("dynamic_128", "title", "Card of Cliente Um")
+	if len(contacts) != 1 || len(cards) != 1 {
+		t.Fatalf("portal has %d contacts and %d cards, want one each", len(contacts), len(cards))
+	}
+	card := cards[0]
+	if card["contactId"] != contacts[0]["id"] || card["stageId"] != "DT128_42:PREPARATION" || card["UF_CRM_41_1737980412420"] != 86.0 {
+		t.Errorf("card is %v", card)
+	}
+	if contacts[0]["sourceId"] != "WEB" || contacts[0]["originatorId"] != "bxflow" {
+		t.Errorf("contact is %v", contacts[0])
+	}
+
+	h, changes := w.plan(job)
+	if h.Summary.Writes() != 0 || h.Summary.Unchanged != 9 {
+		t.Fatalf("second plan: %+v\n%s", h.Summary, show(changes))
+	}
+}
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	const client = `
+  - read: rows.csv
+  - import: contact
+    id: client
+    match: CPF
+    %s
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", post: "${{ row.post }}"}
+`
+	tests := map[string]struct {
+		rows string
+		job  string
+		want engine.Counts
+		says []string // parts of the reasons
+	}{
+		"rows of one key and other values are all invalid": {
+			rows: "cpf,name,post\n601,Novo A,x\n602,Novo B,y\n601,Novo C,z\n",
+			job:  fmt.Sprintf(client, ""),
+			want: engine.Counts{Create: 1, Invalid: 2},
+			says: []string{"rows.csv:4 has the same key (CPF)", "rows.csv:2 has the same key (CPF)"},
+		},
+		"equal rows share one change": {
+			rows: "cpf,name,post\n601,Novo A,x\n601,Novo A,x\n",
+			job:  fmt.Sprintf(client, ""),
+			want: engine.Counts{Create: 1, Unchanged: 1},
+		},
+		"the first of duplicates wins": {
+			rows: "cpf,name,post\n601,Novo A,x\n601,Novo C,z\n",
+			job:  fmt.Sprintf(client, "duplicates: first"),
+			want: engine.Counts{Create: 1, Unchanged: 1},
+		},
+		"the last of duplicates wins": {
+			rows: "cpf,name,post\n601,Novo A,x\n601,Novo C,z\n",
+			job:  fmt.Sprintf(client, "duplicates: last"),
+			want: engine.Counts{Create: 1, Update: 1},
+		},
+		"merge fills what earlier rows left empty": {
+			rows: "cpf,name,post\n601,Novo A,\n601,Novo C,z\n",
+			job:  fmt.Sprintf(client, "duplicates: merge"),
+			want: engine.Counts{Create: 1, Update: 1},
+		},
+		"a row without its key is invalid": {
+			rows: "cpf,name,post\n,Novo A,x\n602,Novo B,y\n",
+			job:  fmt.Sprintf(client, ""),
+			want: engine.Counts{Create: 1, Invalid: 1},
+			says: []string{"nothing to match by: CPF is empty"},
+		},
+		"steps below an invalid one are skipped": {
+			rows: "cpf,name,post\n,Novo A,x\n",
+			job: fmt.Sprintf(client, "") + `
+  - create: Onboarding
+    fields: {title: x, contactId: "${{ client.id }}"}
+  - create: deal
+    fields: {title: independent}
+`,
+			want: engine.Counts{Create: 1, Invalid: 1, Skip: 1},
+			says: []string{"needs client"},
+		},
+		"an existing item is matched and changed": {
+			rows: "cpf,name,post\n10000000108,August,Boss\n",
+			job:  fmt.Sprintf(client, ""),
+			want: engine.Counts{Update: 1},
+		},
+		"an existing item is left alone": {
+			rows: "cpf,name,post\n10000000108,August,Boss\n",
+			job:  fmt.Sprintf(client, "on_match: skip"),
+			want: engine.Counts{Skip: 1},
+		},
+		"a blank cell says nothing": {
+			rows: "cpf,name,post\n10000000108,August,\n",
+			job:  fmt.Sprintf(client, ""),
+			want: engine.Counts{Unchanged: 1},
+		},
+		"a blank cell clears on demand": {
+			rows: "cpf,name,post\n10000000108,August,\n",
+			job:  fmt.Sprintf(client, "blank: clear"),
+			want: engine.Counts{Update: 1},
+		},
+		"a later stream sees what an earlier one makes": {
+			rows: "cpf,name,post\n601,Novo A,x\n",
+			job: fmt.Sprintf(client, "") + `
+  - read: rows.csv
+  - find: contact
+    id: again
+    by: {CPF: "${{ row.cpf }}"}
+  - create: Onboarding
+    fields: {title: x, contactId: "${{ again.id }}"}
+`,
+			want: engine.Counts{Create: 2, Unchanged: 1},
+		},
+		"find without a hit is invalid": {
+			rows: "cpf,name,post\n609,Nobody,x\n",
+			job:  "  - read: rows.csv\n  - find: contact\n    by: {CPF: \"${{ row.cpf }}\"}\n",
+			want: engine.Counts{Invalid: 1},
+			says: []string{"no contact has CPF 609"},
+		},
+		"find without a hit may be allowed": {
+			rows: "cpf,name,post\n609,Nobody,x\n",
+			job:  "  - read: rows.csv\n  - find: contact\n    by: {CPF: \"${{ row.cpf }}\"}\n    required: false\n  - update: contact\n    set: {post: y}\n",
+			want: engine.Counts{Skip: 2},
+		},
+		"changes that cancel out are none": {
+			rows: "cpf,name,post\n10000000108,August,\n",
+			job: `
+  - read: rows.csv
+  - find: contact
+    by: {CPF: "${{ row.cpf }}"}
+  - update: contact
+    set: {post: Boss}
+  - update: contact
+    set: {post: Camera Operator}
+`,
+			want: engine.Counts{Unchanged: 3},
+		},
+		"moving to the present stage is none": {
+			job:  "  - select: Onboarding\n    where: {id: 1}\n  - move: onboarding\n    to: New\n",
+			want: engine.Counts{Unchanged: 1},
+		},
+		"moving to another category takes its stage": {
+			job:  "  - select: Onboarding\n    where: {id: 1}\n  - move: onboarding\n    category: Partners\n    to: Won\n",
+			want: engine.Counts{Move: 1},
+		},
+		"phones are added, not doubled": {
+			job:  "  - select: contact\n    where: {id: 1}\n  - update: contact\n    set: {phone: [\"+55 11 95000-0000\", \"+5511999990000\"]}\n",
+			want: engine.Counts{Update: 1},
+		},
+		"two rows that reach one item by other keys are invalid": {
+			rows: "cpf,name,email\n10000000108,August,\n,August,contact1@example.org\n",
+			job: `
+  - read: rows.csv
+  - import: contact
+    match: [[CPF], [email]]
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", email: "${{ row.email }}"}
+`,
+			want: engine.Counts{Invalid: 2},
+			says: []string{"reaches the same contact by another key"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, sandbox.Options{})
+			w.file("rows.csv", tt.rows)
+			h, changes := w.plan(w.job(tt.job))
+			if diff := cmp.Diff(tt.want, h.Summary); diff != "" {
+				t.Errorf("summary (-want +got):\n%s%s", diff, show(changes))
+			}
+			for _, part := range tt.says {
+				said := slices.ContainsFunc(changes, func(c *engine.Change) bool { return strings.Contains(c.Reason, part) })
+				if !said {
+					t.Errorf("no reason says %q:\n%s", part, show(changes))
+				}
+			}
+			w.apply(h)
+			h, changes = w.plan(w.job(tt.job))
+			if n := h.Summary.Writes(); n != 0 {
+				t.Errorf("after applying it, %d changes are planned again:\n%s", n, show(changes))
+			}
+		})
+	}
+}
+
+// show prints changes for a failed test.
+func show(changes []*engine.Change) string {
+	var b strings.Builder
+	for _, c := range changes {
+		fmt.Fprintf(&b, "%d %s %s %s:%d %s %v %s\n", c.Seq, c.Step, c.Kind, c.Entity, c.ID, c.Ref, c.Fields, c.Reason)
+	}
+	return b.String()
+}
+
+// Rows that share their match values are told apart by their content, whatever
+// their order.
+func TestSharedKeysDoNotDependOnOrder(t *testing.T) {
+	t.Parallel()
+	const job = `
+  - read: rows.csv
+  - import: company
+    match: title
+    fields: {title: "${{ row.company }}"}
+  - create: Onboarding
+    fields: {title: "${{ row.card }}", companyId: "${{ company.id }}"}
+`
+	w := newWorld(t, sandbox.Options{})
+	w.file("rows.csv", "company,card\nNovo SA,one\nNovo SA,two\nOutra SA,three\n")
+	h, _ := w.plan(w.job(job))
+	if want := (engine.Counts{Create: 5, Unchanged: 1}); h.Summary != want {
+		t.Fatalf("first plan: %+v, want %+v", h.Summary, want)
+	}
+	if !slices.ContainsFunc(h.Warnings, func(s string) bool { return strings.Contains(s, "key:") }) {
+		t.Errorf("warnings %q don't name key:", h.Warnings)
+	}
+	w.apply(h)
+	w.file("rows.csv", "company,card\nOutra SA,three\nNovo SA,two\nNovo SA,one\n")
+	h, changes := w.plan(w.job(job))
+	if h.Summary.Writes() != 0 {
+		t.Errorf("rows in another order:\n%s", show(changes))
+	}
+}
+
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.file("rows.csv", rows)
+	job := w.job("version: 1\nname: guarded\nguard: [plan.create < 5, plan.rows == 3]\nsteps:" + onboarding)
+	_, _, err := w.try(job)
+	broken, ok := errors.AsType[*engine.GuardError](err)
+	if !ok || len(broken.Broken) != 1 || !strings.Contains(err.Error(), "plan.create is 6") {
+		t.Fatalf("planning gives %v, want one broken guard that tells the count", err)
+	}
+}

@@ -1,0 +1,183 @@
+package engine_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/journal"
+	"github.com/bxflow/bxflow/engine/portal"
+	"github.com/bxflow/bxflow/engine/sandbox"
+	"github.com/bxflow/bxflow/jobs"
+	"github.com/bxflow/bxflow/steps"
+)
+
+// world is a sandbox portal, a client of it and a journal: all that a job
+// needs, as the command line wires it.
+type world struct {
+	t       testing.TB
+	sandbox *sandbox.Portal
+	client  *portal.Client
+	journal *journal.Journal
+	dir     string // of the jobs
+	limits  portal.Limits
+}
+
+func newWorld(t testing.TB, o sandbox.Options) *world {
+	t.Helper()
+	if o.Seed == "" {
+		o.Seed = "demo"
+	}
+	box, err := sandbox.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, sandbox: box, dir: t.TempDir(), limits: portal.Limits{
+		Rate: o.Rate, Burst: float64(o.Burst), Operating: o.OperatingLimit, Window: 10 * time.Minute, Request: max(o.RequestLimit, time.Second),
+	}}
+	w.client = w.open()
+	w.journal, err = journal.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(w.journal.Close(), box.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// open makes a fresh client, as another start of the program would.
+func (w *world) open() *portal.Client {
+	w.t.Helper()
+	address, err := portal.Parse("https://portal.test" + w.sandbox.WebhookPath())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	client, err := portal.Open(portal.Options{Address: address, Transport: w.sandbox.Transport(), ID: w.sandbox.ID(), Limits: w.limits})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return client
+}
+
+// file writes a file beside the jobs.
+func (w *world) file(name, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// job reads a job whose file stands in the world's folder.
+func (w *world) job(text string) *engine.Job {
+	w.t.Helper()
+	if !strings.HasPrefix(text, "version:") {
+		text = "version: 1\nname: test\nsteps:\n" + text
+	}
+	job, err := jobs.Parse(filepath.Join(w.dir, "job.yaml"), []byte(text), jobs.Options{Kinds: steps.All()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return job
+}
+
+// try plans a job and returns what comes of it.
+func (w *world) try(job *engine.Job) (*engine.Header, engine.Draft, error) {
+	w.t.Helper()
+	draft, err := w.journal.NewDraft(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	client := w.open()
+	h, err := engine.Plan(w.t.Context(), engine.PlanOptions{
+		Job: job, Catalogue: client, Reader: client, Gauge: client, Draft: draft, Now: time.Now(),
+	})
+	return h, draft, err
+}
+
+// plan plans a job and returns its header and all changes.
+func (w *world) plan(job *engine.Job) (*engine.Header, []*engine.Change) {
+	w.t.Helper()
+	h, draft, err := w.try(job)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var changes []*engine.Change
+	for c, err := range draft.Changes(w.t.Context(), engine.Filter{}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		changes = append(changes, c)
+	}
+	return h, changes
+}
+
+// run plans and applies a job.
+func (w *world) run(job *engine.Job) *engine.Result {
+	w.t.Helper()
+	h, _ := w.plan(job)
+	return w.apply(h)
+}
+
+// apply applies a plan.
+func (w *world) apply(h *engine.Header) *engine.Result {
+	w.t.Helper()
+	client := w.open()
+	catalog, err := client.Catalog(w.t.Context(), h.Needs)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	started := time.Now()
+	run, err := w.journal.Begin(w.t.Context(), h.ID, started)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	result, err := engine.Apply(w.t.Context(), engine.ApplyOptions{
+		Header: h, RunID: run.ID(), Started: started, Catalog: catalog, Reader: client, Writer: client, Gauge: client,
+		Log: run, Fence: w.limits.Request * 5 / 4,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return result
+}
+
+// items are all items of an entity on the portal, as the sandbox dumps them:
+// contact, deal, dynamic_128.
+func (w *world) items(entity string) []map[string]any {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://127.0.0.1/_sandbox/dump", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	res, err := w.sandbox.Transport().RoundTrip(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var dump map[string][]map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&dump); err != nil {
+		w.t.Fatal(err)
+	}
+	return dump[entity]
+}
+
+// named are the items of an entity whose field has a value.
+func (w *world) named(entity, field string, value any) []map[string]any {
+	w.t.Helper()
+	var out []map[string]any
+	for _, item := range w.items(entity) {
+		if item[field] == value {
+			out = append(out, item)
+		}
+	}
+	return out
+}
