@@ -31,7 +31,7 @@ func seedLists() []seedList {
 		{"SOURCE", "Sources", []seedStatus{
 			{"CALL", "Call", "", ""},
 			{"EMAIL", "E-mail", "", ""},
-			{"WEB", "Website", "", ""},
+			{"WEB", "Web site", "", ""},
 			{"ADVERTISING", "Advertising", "", ""},
 			{"PARTNER", "Existing client", "", ""},
 			{"RECOMMENDATION", "By recommendation", "", ""},
