@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // pair is one member of an [object].
@@ -123,10 +124,15 @@ func appendFloat(b []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(b, '0')
 	}
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-5 || abs >= 1e15) {
-		return strconv.AppendFloat(b, f, 'e', -1, 64)
+	if abs := math.Abs(f); abs == 0 || abs >= 1e-4 && abs < 1e15 {
+		return strconv.AppendFloat(b, f, 'f', -1, 64)
 	}
-	return strconv.AppendFloat(b, f, 'f', -1, 64)
+	// PHP writes 7.0e-6 and 1.5e+20.
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
+	if !strings.Contains(mantissa, ".") {
+		mantissa += ".0"
+	}
+	return append(b, mantissa+"e"+exponent[:1]+strings.TrimLeft(exponent[1:], "0")...)
 }
 
 // appendText writes a JSON string. Texts are valid UTF-8: whatever comes in is

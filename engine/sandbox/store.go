@@ -18,6 +18,7 @@ type store struct {
 
 	id       string // tells these contents from all others
 	entities map[int]*entity
+	tablesMu sync.Mutex // against readers that use a table for the first time
 	tables   map[string]loader
 	lists    map[string][]*status // by ENTITY_ID, in the order of SORT
 	lastComm int64                // the highest id of a phone, e-mail, … row
@@ -41,6 +42,7 @@ type itemKey struct {
 type loader interface {
 	load(id int64, raw []byte) error
 	save(log *journal)
+	size() int
 }
 
 // status is one entry of a status list, which stages are too.
@@ -144,6 +146,18 @@ func (s *store) clear() {
 	s.users = newTable[user](s, "user", nil)
 }
 
+// tableNames returns the names of the tables, types first: fields and statuses
+// refer to them.
+func (s *store) tableNames() []string {
+	names := []string{s.types.name}
+	for _, name := range slices.Sorted(maps.Keys(s.tables)) {
+		if name != s.types.name {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // sortedEntities returns the entities by their entityTypeId.
 func (s *store) sortedEntities() []*entity {
 	var list []*entity
@@ -154,9 +168,11 @@ func (s *store) sortedEntities() []*entity {
 }
 
 // rows returns the table of a name, made empty at its first use: for methods
-// whose records need no type of their own. Only a method that writes may use a
-// name for the first time; the seed makes all tables that methods read.
+// whose records need no type of their own. Methods that only read may call it.
 func (s *store) rows(name string) *table[row] {
+	s.tablesMu.Lock()
+	defer s.tablesMu.Unlock()
+
 	if t, ok := s.tables[name].(*table[row]); ok {
 		return t
 	}

@@ -120,6 +120,8 @@ func (t *table[T]) save(log *journal) {
 	}
 }
 
+func (t *table[T]) size() int { return len(t.ids) + 1 }
+
 // plain turns the floats that JSON made of integers back into integers.
 func plain(v any) any {
 	switch v := v.(type) {
