@@ -1,0 +1,147 @@
+package portal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// masked stands where a secret would be shown.
+const masked = "***"
+
+// Secret is a webhook's password. It prints as ***, whatever the verb, and in
+// JSON and logs too; only the transport reveals it.
+type Secret struct{ text string }
+
+// String masks the secret.
+func (s Secret) String() string { return masked }
+
+// GoString masks the secret for %#v.
+func (s Secret) GoString() string { return masked }
+
+// MarshalText masks the secret in JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
+
+// LogValue masks the secret in logs.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(masked) }
+
+// Address is where a portal's webhook answers: https://host/rest/1/secret/.
+type Address struct {
+	Scheme string // https; http only on loopback
+	Host   string // with a port where it isn't the scheme's own
+	User   int64  // whose rights the webhook has
+	Secret Secret
+}
+
+var _ slog.LogValuer = Address{}
+
+// Parse reads a webhook URL, with or without a method at its end. Errors never
+// repeat the URL: it holds the secret.
+func Parse(raw string) (Address, error) {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	if err != nil {
+		return Address{}, errors.New("the portal's address is not a URL; want https://host/rest/1/secret/")
+	}
+	if u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return Address{}, errors.New("the portal's address is not a webhook; want https://host/rest/1/secret/")
+	}
+	host := strings.ToLower(u.Host)
+	if err := checkScheme(u.Scheme, u.Hostname()); err != nil {
+		return Address{}, fmt.Errorf("portal %q: %w", host, err)
+	}
+	user, secret, ok := webhookPath(u.Path)
+	if !ok {
+		return Address{}, fmt.Errorf("portal %q: the address has no webhook in it; want https://%s/rest/1/secret/", host, host)
+	}
+	return Address{Scheme: u.Scheme, Host: host, User: user, Secret: Secret{secret}}, nil
+}
+
+// checkScheme refuses to send a secret in the clear to another machine.
+func checkScheme(scheme, hostname string) error {
+	switch scheme {
+	case "https":
+		return nil
+	case "http":
+		if hostname == "localhost" || strings.HasSuffix(hostname, ".localhost") {
+			return nil
+		}
+		if ip := net.ParseIP(hostname); ip != nil && ip.IsLoopback() {
+			return nil
+		}
+		return errors.New("http would send the webhook's secret in the clear; use https")
+	}
+	return fmt.Errorf("%q is not a way to reach a portal; use https", scheme)
+}
+
+// webhookPath takes /rest/1/secret/ apart; the name of a method may follow.
+func webhookPath(path string) (user int64, secret string, ok bool) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if len(parts) < 3 || len(parts) > 4 || parts[0] != "rest" {
+		return 0, "", false
+	}
+	user, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil || user <= 0 || !secretShape().MatchString(parts[2]) {
+		return 0, "", false
+	}
+	return user, parts[2], true
+}
+
+// secretShape keeps anything out of a secret that could change the path.
+func secretShape() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`) }
+
+// String shows the address without its secret: https://host/rest/1/***/.
+func (a Address) String() string {
+	return fmt.Sprintf("%s://%s/rest/%d/%s/", a.Scheme, a.Host, a.User, masked)
+}
+
+// GoString is String, so that %#v shows no more.
+func (a Address) GoString() string { return a.String() }
+
+// LogValue is String, for logs.
+func (a Address) LogValue() slog.Value { return slog.StringValue(a.String()) }
+
+// Reveal returns the address with its secret, for a child process or a store
+// of secrets; never for output.
+func (a Address) Reveal() string {
+	return fmt.Sprintf("%s://%s/rest/%d/%s/", a.Scheme, a.Host, a.User, a.Secret.text)
+}
+
+// ID tells one portal and user from another: host/rest/1.
+func (a Address) ID() string { return fmt.Sprintf("%s/rest/%d", a.Host, a.User) }
+
+// call is the URL of a method.
+func (a Address) call(method string) string { return a.Reveal() + url.PathEscape(method) + ".json" }
+
+// scrub takes the secret out of a text that others wrote.
+func (a Address) scrub(text string) string {
+	if a.Secret.text == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, a.Secret.text, masked)
+}
+
+// moved reads the Location of a redirect that answered a call of method: the
+// same webhook on another host (a portal that was renamed: "Changing the
+// domain" of the REST guide). Any other place is refused, since it would be
+// sent the secret.
+func (a Address) moved(location, method string) (Address, error) {
+	u, err := url.Parse(location)
+	if err != nil || u.Host == "" {
+		return Address{}, errors.New("the portal redirects to nowhere; check the webhook's address")
+	}
+	if err := checkScheme(u.Scheme, u.Hostname()); err != nil {
+		return Address{}, fmt.Errorf("the portal redirects to %q: %w", u.Host, err)
+	}
+	next := a
+	next.Scheme, next.Host = u.Scheme, strings.ToLower(u.Host)
+	want := strings.TrimSuffix(next.call(method), ".json")
+	if got := next.Scheme + "://" + next.Host + u.Path; got != want && got != want+".json" && got != want+"/" {
+		return Address{}, fmt.Errorf("the portal redirects to %q, which is not its webhook; check the address", u.Host)
+	}
+	return next, nil
+}

@@ -1,0 +1,246 @@
+package portal
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Decode turns a value as crm.item.* prints it into the engine's canonical
+// form ("Data types" of the CRM reference):
+//
+//	empty                          nil; also "", [], and 0 where it means "none"
+//	text, url, address, crm        string
+//	integer                        int64
+//	double                         float64
+//	boolean                        bool; the wire has Y and N
+//	date                           string "2006-01-02"
+//	datetime                       string, RFC 3339 as printed
+//	money                          string "300|EUR"
+//	enumeration                    int64, the option's id
+//	crm_status                     string, the status id
+//	user, employee, crm_contact, … int64
+//	crm_category                   int64; 0 is a category
+//	several of these               []any; nil when there are none
+//
+// A value that is not of its field's type comes back as the text that it is:
+// the portal stores what it was once given.
+func Decode(f *engine.Field, raw json.RawMessage) any {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return nil
+	}
+	if !f.Multiple {
+		return decodeOne(f.Type, raw)
+	}
+	list := []json.RawMessage{raw}
+	if raw[0] == '[' || (raw[0] == '{' && f.Type != engine.FieldFile) {
+		var o object
+		if json.Unmarshal(raw, &o) != nil {
+			return nil
+		}
+		list = o.values()
+	}
+	var values []any
+	for _, one := range list {
+		if v := decodeOne(f.Type, bytes.TrimSpace(one)); v != nil {
+			values = append(values, v)
+		}
+	}
+	if values == nil {
+		return nil
+	}
+	return values
+}
+
+func decodeOne(kind engine.FieldType, raw json.RawMessage) any {
+	s, scalar := scalar(raw)
+	if !scalar {
+		return compound(raw)
+	}
+	return decodeScalar(kind, s)
+}
+
+func decodeScalar(kind engine.FieldType, s string) any {
+	if s == "" && kind != engine.FieldBoolean {
+		return nil
+	}
+	switch kind {
+	case engine.FieldInteger, engine.FieldCategory:
+		return integer(s, true)
+	case engine.FieldEnum, engine.FieldUser, engine.FieldEmployee, engine.FieldContact, engine.FieldCompany,
+		engine.FieldLead, engine.FieldDeal, engine.FieldCRMEntity:
+		return integer(s, false)
+	case engine.FieldDouble:
+		if v, err := strconv.ParseFloat(s, 64); err == nil && !math.IsInf(v, 0) && !math.IsNaN(v) {
+			return v
+		}
+		return s
+	case engine.FieldBoolean:
+		return boolean(s)
+	case engine.FieldDate:
+		return day(s)
+	default:
+		if isReference(kind) {
+			return integer(s, false)
+		}
+		return s
+	}
+}
+
+// isReference knows the ids of other CRM objects by their type: crm_quote,
+// crm_smart_invoice, crm_dynamic_128.
+func isReference(kind engine.FieldType) bool {
+	switch kind {
+	case engine.FieldStatus, engine.FieldMulti, "crm_currency":
+		return false
+	}
+	return strings.HasPrefix(string(kind), "crm_")
+}
+
+// scalar is the text of a string, number or boolean; null is the empty text.
+func scalar(raw json.RawMessage) (s string, ok bool) {
+	if len(raw) == 0 {
+		return "", true
+	}
+	if raw[0] == '{' || raw[0] == '[' {
+		return "", false
+	}
+	var t text
+	if t.UnmarshalJSON(raw) != nil {
+		return "", true
+	}
+	return string(t), true
+}
+
+// compound is a list or object where one value is expected: a file, or a field
+// that was once multiple. An empty one is nil, a list of one is its entry.
+func compound(raw json.RawMessage) any {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil {
+		if len(list) == 0 {
+			return nil
+		}
+		if s, ok := scalar(bytes.TrimSpace(list[0])); ok && len(list) == 1 {
+			if s == "" {
+				return nil
+			}
+			return s
+		}
+	}
+	var compact bytes.Buffer
+	if json.Compact(&compact, raw) != nil || compact.String() == "{}" {
+		return nil
+	}
+	return compact.String()
+}
+
+// integer reads a whole number; zero is a value, or means none.
+func integer(s string, zero bool) any {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		f, ferr := strconv.ParseFloat(s, 64)
+		if ferr != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+			return s
+		}
+		n = int64(f)
+	}
+	if n == 0 && !zero {
+		return nil
+	}
+	return n
+}
+
+func boolean(s string) any {
+	switch s {
+	case "Y", "y", "1", "true":
+		return true
+	case "N", "n", "0", "false":
+		return false
+	case "":
+		return nil
+	}
+	return s
+}
+
+// day reads a date. The portal prints one as the midnight of its own zone, but
+// in the offset of today, so that it is about midnight UTC and may be the day
+// before by its digits: 2024-06-17T19:00:00-05:00 is the 18th.
+func day(s string) any {
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		if _, err := time.Parse(time.DateOnly, s); err == nil {
+			return s
+		}
+		return s
+	}
+	return at.UTC().Add(12 * time.Hour).Truncate(24 * time.Hour).Format(time.DateOnly)
+}
+
+// decodeItem reads an item of crm.item.*. Fields that the entity has not are
+// left out; ok is false if there is no id, which only a damaged answer lacks.
+func decodeItem(e *engine.Entity, raw json.RawMessage) (item engine.Item, ok bool) {
+	var o object
+	if json.Unmarshal(raw, &o) != nil {
+		return item, false
+	}
+	item.Fields = make(map[string]any, len(o))
+	for _, f := range e.Fields {
+		if f.Type == engine.FieldMulti {
+			continue
+		}
+		value, there := o[f.Name]
+		if !there {
+			value, there = o[f.Upper]
+		}
+		if !there {
+			continue
+		}
+		if v := Decode(f, value); v != nil {
+			item.Fields[f.Name] = v
+		}
+	}
+	decodeMulti(e, o["fm"], item.Fields)
+	item.ID = int64(intOf(o["id"]))
+	return item, item.ID > 0
+}
+
+// multiRow is a row of fm ("Fields of CRM objects", multifields).
+type multiRow struct {
+	ID    number `json:"id"`
+	Type  text   `json:"valueType"`
+	Value text   `json:"value"`
+	Kind  text   `json:"typeId"`
+}
+
+// decodeMulti spreads the rows of fm over phone, email, web and im.
+func decodeMulti(e *engine.Entity, raw json.RawMessage, fields map[string]any) {
+	if isNull(raw) {
+		return
+	}
+	var rows object
+	if json.Unmarshal(raw, &rows) != nil {
+		return
+	}
+	byName := map[string][]engine.MultiValue{}
+	for _, one := range rows.values() {
+		var row multiRow
+		if json.Unmarshal(one, &row) != nil {
+			continue
+		}
+		name := strings.ToLower(string(row.Kind))
+		if row.Value != "" {
+			byName[name] = append(byName[name], engine.MultiValue{ID: int64(row.ID), Type: string(row.Type), Value: string(row.Value)})
+		}
+	}
+	for _, f := range e.Fields {
+		if values := byName[f.Name]; f.Type == engine.FieldMulti && values != nil {
+			fields[f.Name] = values
+		}
+	}
+}

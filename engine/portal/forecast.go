@@ -1,0 +1,139 @@
+package portal
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// batchSize is how many calls like the last ones the next batch should carry.
+func (g *governor) batchSize(ctx context.Context, methods []string) int {
+	size := maxBatch
+	g.update(ctx, func(f *figures, now time.Time) {
+		for _, method := range methods {
+			size = min(size, g.sizeOf(f, now, method))
+		}
+	})
+	return size
+}
+
+// sizeOf is the size of a batch of one method: what runs in the target time,
+// and fits the execution time that is left, or that will be when some is again.
+func (g *governor) sizeOf(f *figures, now time.Time, method string) int {
+	size := f.cut(method, g.limits)
+	seconds, _ := f.cost(method)
+	if g.limits.Operating <= 0 || seconds <= 0 {
+		return size
+	}
+	left := g.limits.budget()
+	for _, account := range g.accounts(method, true) {
+		if m := f.Methods[account]; m != nil {
+			left = min(left, m.left(now, g.limits))
+		}
+	}
+	if fit := int(left / seconds); fit >= 1 {
+		return min(size, fit)
+	}
+	return size // it waits; by then more is left
+}
+
+// forecast predicts how long these calls take from now.
+func (g *governor) forecast(ctx context.Context, calls map[string]int) engine.Forecast {
+	var out engine.Forecast
+	g.update(ctx, func(f *figures, now time.Time) { out = g.predict(f, now, calls) })
+	return out
+}
+
+// predict is the longest of three times: the bucket's, that of the tightest
+// execution budget, and that of the work itself.
+func (g *governor) predict(f *figures, now time.Time, calls map[string]int) engine.Forecast {
+	var requests, work, budget float64
+	for method, n := range calls {
+		seconds, _ := f.cost(method)
+		requests += float64(n) / float64(f.cut(method, g.limits))
+		work += float64(n) * seconds
+		budget = max(budget, g.predictBudget(f, now, method, float64(n)*seconds))
+	}
+	out := engine.Forecast{Requests: ceil(requests), LimitedBy: "none"}
+	work /= startInFlight
+	bucket := 0.0
+	if g.limits.Rate > 0 {
+		f.Bucket.drain(now, g.limits)
+		bucket = max(0, (f.Bucket.Level+float64(out.Requests)-g.limits.room())/f.Bucket.rate(g.limits))
+	}
+	out.Seconds = max(work, bucket, budget)
+	switch {
+	case budget > 0 && budget >= out.Seconds:
+		out.LimitedBy = "execution_time"
+	case bucket > 0 && bucket >= out.Seconds:
+		out.LimitedBy = "bucket"
+	}
+	return out
+}
+
+// predictBudget is how long a method's execution budget makes its work take.
+func (g *governor) predictBudget(f *figures, now time.Time, method string, seconds float64) float64 {
+	if g.limits.Operating <= 0 || seconds <= 0 {
+		return 0
+	}
+	left := g.limits.budget()
+	for _, account := range g.accounts(method, true) {
+		if m := f.Methods[account]; m != nil {
+			left = min(left, m.left(now, g.limits))
+		}
+	}
+	over := seconds - max(left, 0)
+	if over <= 0 {
+		return 0
+	}
+	return over / g.limits.budget() * g.limits.Window.Seconds()
+}
+
+func ceil(f float64) int {
+	n := int(f)
+	if float64(n) < f-tiny {
+		n++
+	}
+	return n
+}
+
+// status is a short text on what limits right now.
+func (g *governor) status(ctx context.Context) string {
+	var parts []string
+	g.update(ctx, func(f *figures, now time.Time) {
+		if g.limits.Rate > 0 {
+			f.Bucket.drain(now, g.limits)
+			parts = append(parts, fmt.Sprintf("bucket %.0f/%.0f, %.1f/s", f.Bucket.Level, g.limits.Burst, f.Bucket.rate(g.limits)))
+		}
+		for _, account := range tightest(f, now, g.limits) {
+			parts = append(parts, account)
+		}
+	})
+	if len(parts) == 0 {
+		return "no limits"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// tightest describes the method that has used most of its execution time, if
+// it used more than half.
+func tightest(f *figures, now time.Time, limits Limits) []string {
+	if limits.Operating <= 0 {
+		return nil
+	}
+	most, name := limits.Operating.Seconds()/2, ""
+	for account, m := range f.Methods {
+		if used := m.used(now); used > most || (used == most && account < name) {
+			most, name = used, account
+		}
+	}
+	if name == "" {
+		return nil
+	}
+	_, method, _ := strings.Cut(name, "/")
+	method = strings.TrimSuffix(method, "@batch")
+	return []string{fmt.Sprintf("%s %.0f/%.0f s of execution time", method, most, limits.Operating.Seconds())}
+}

@@ -1,0 +1,456 @@
+package portal
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Limits are what a portal allows. The documented ones of the cloud are
+// [CloudLimits] and [EnterpriseLimits].
+type Limits struct {
+	Rate      float64       // requests a second that the bucket drains; 0: no bucket
+	Burst     float64       // requests that the bucket holds
+	Operating time.Duration // execution time per method and window; 0: not limited
+	Window    time.Duration // of Operating
+	Request   time.Duration // how long the portal lets one request run
+}
+
+// CloudLimits are those of a portal in the cloud ("Limits" of the REST guide).
+func CloudLimits() Limits {
+	return Limits{Rate: 2, Burst: 50, Operating: 480 * time.Second, Window: 10 * time.Minute, Request: time.Minute}
+}
+
+// EnterpriseLimits are those of the Enterprise plan.
+func EnterpriseLimits() Limits {
+	l := CloudLimits()
+	l.Rate, l.Burst = 5, 250
+	return l
+}
+
+// check refuses limits under which nothing could ever be sent.
+func (l Limits) check() error {
+	switch {
+	case l.Rate < 0 || l.Rate > 1e6 || l.Rate != l.Rate:
+		return fmt.Errorf("limits: rate %v is not a number of requests a second", l.Rate)
+	case l.Rate > 0 && (l.Burst < 1 || l.Burst != l.Burst):
+		return fmt.Errorf("limits: burst %v is less than one request", l.Burst)
+	case l.Operating < 0:
+		return fmt.Errorf("limits: operating %v is less than nothing", l.Operating)
+	case l.Operating > 0 && l.Window <= 0:
+		return fmt.Errorf("limits: window %v is no time", l.Window)
+	case l.Request <= 0:
+		return fmt.Errorf("limits: request %v is no time", l.Request)
+	}
+	return nil
+}
+
+// governor gives leave to every request to one portal. What it knows is in
+// figures, shared by all processes of the machine; who is in flight here, in
+// the gate.
+type governor struct {
+	limits Limits
+	user   string // of the webhook: execution time is counted per user
+	store  *store
+	gate   *gate
+
+	mu      sync.Mutex
+	lines   map[string]*queue // by method: who waits for execution time
+	changed chan struct{}     // closed when a request was answered; nil if nobody waits
+}
+
+// ticket is the leave to send one request with some calls.
+type ticket struct {
+	id       string
+	methods  []string
+	batch    bool
+	slot     slot
+	admitted time.Time
+}
+
+// admit waits until a request may be sent, and says how many of the calls it
+// may carry: the first ones of those marked in the answer, which are as long as
+// methods. A call is left out where its method's execution time is used up and
+// others can go on, or where the request would run too long. At least one call
+// is let through. The error is ctx's.
+func (g *governor) admit(ctx context.Context, methods []string, batch bool) (*ticket, []bool, error) {
+	t := &ticket{id: strconv.FormatUint(rand.Uint64(), 36), batch: batch} //nolint:gosec // a name, not a secret
+	chosen, err := g.awaitBudget(ctx, t, methods)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := g.gate.enter(ctx); err != nil {
+		g.update(ctx, func(f *figures, _ time.Time) { g.drop(f, t) })
+		return nil, nil, err
+	}
+	if err := g.awaitBucket(ctx, t); err != nil {
+		g.gate.leave(0, time.Now(), false)
+		return nil, nil, err
+	}
+	t.admitted = time.Now()
+	return t, chosen, nil
+}
+
+// awaitBudget waits until some of the calls fit into their methods' execution
+// time, and sets it aside. Those who wait for one method keep their order;
+// other methods pass them.
+func (g *governor) awaitBudget(ctx context.Context, t *ticket, methods []string) ([]bool, error) {
+	line := g.line(methods[0])
+	if _, err := line.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer line.leave()
+	for {
+		changed := g.changes()
+		var chosen []bool
+		var wait time.Duration
+		g.update(ctx, func(f *figures, now time.Time) {
+			chosen, wait = g.choose(f, now, t, methods)
+		})
+		if wait <= 0 {
+			return chosen, nil
+		}
+		if err := sleepUntil(ctx, min(wait, recheck), changed); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// recheck is how often those who wait look at what other processes did.
+const recheck = 10 * time.Second
+
+// line is where calls of method wait for execution time.
+func (g *governor) line(method string) *queue {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lines == nil {
+		g.lines = map[string]*queue{}
+	}
+	q := g.lines[method]
+	if q == nil {
+		q = &queue{width: 1}
+		g.lines[method] = q
+	}
+	return q
+}
+
+// changes returns a channel that is closed when a request of ours was answered.
+func (g *governor) changes() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	return g.changed
+}
+
+// announce wakes those who wait for execution time.
+func (g *governor) announce() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
+	}
+}
+
+// choose marks the calls that may go now and expects their use; if none may, it
+// says how long to wait.
+func (g *governor) choose(f *figures, now time.Time, t *ticket, methods []string) ([]bool, time.Duration) {
+	p := packing{figures: f, governor: g, now: now, batch: t.batch, size: f.newSizing(g.limits), loads: map[string]float64{}}
+	chosen := make([]bool, len(methods))
+	for i, method := range methods {
+		if p.fits(method) {
+			if !p.size.add(method) {
+				break
+			}
+			p.add(method)
+			chosen[i] = true
+		}
+	}
+	if len(p.methods) > 0 {
+		t.methods = p.methods
+		g.expect(f, now, t)
+		return chosen, 0
+	}
+	wait := time.Duration(-1)
+	for _, method := range methods {
+		if w := g.wait(f, now, method, t.batch); wait < 0 || w < wait {
+			wait = w
+		}
+	}
+	return nil, max(wait, time.Millisecond)
+}
+
+// packing gathers the calls of one request as far as their accounts allow.
+type packing struct {
+	*governor
+	figures *figures
+	now     time.Time
+	batch   bool
+	size    *sizing
+	methods []string
+	loads   map[string]float64 // by account
+}
+
+// fits says whether one more call of method fits into what is left of its
+// accounts. A call dearer than a whole budget goes when all of it is left.
+func (p *packing) fits(method string) bool {
+	if p.limits.Operating <= 0 {
+		return true
+	}
+	seconds, _ := p.figures.cost(method)
+	for _, account := range p.accounts(method, p.batch) {
+		load, left := p.loads[account]+seconds, p.limits.budget()
+		if m := p.figures.Methods[account]; m != nil {
+			left = m.left(p.now, p.limits)
+		}
+		alone := p.loads[account] == 0 && left >= p.limits.budget()-tiny
+		if left <= 0 || (load > left+tiny && !alone) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *packing) add(method string) {
+	seconds, _ := p.figures.cost(method)
+	p.methods = append(p.methods, method)
+	for _, account := range p.accounts(method, p.batch) {
+		p.loads[account] += seconds
+	}
+}
+
+// accounts are the sums that a call of method is counted in. What is called
+// inside a batch may be billed to the method or to the batch, and apart from
+// what is called directly; the documentation and measurements disagree. The
+// strictest of all of them is obeyed.
+func (g *governor) accounts(method string, batch bool) []string {
+	accounts := []string{g.user + "/" + method, g.user + "/" + method + "@batch"}
+	if batch {
+		accounts = append(accounts, g.user+"/"+methodBatch)
+	}
+	return accounts
+}
+
+// billed are the accounts that a call of method is expected to be charged to.
+func (g *governor) billed(method string, batch bool) []string {
+	all := g.accounts(method, batch)
+	if batch {
+		return all[1:]
+	}
+	return all[:1]
+}
+
+// wait is how long until a call of method fits.
+func (g *governor) wait(f *figures, now time.Time, method string, batch bool) time.Duration {
+	var wait time.Duration
+	seconds, _ := f.cost(method)
+	for _, account := range g.accounts(method, batch) {
+		if m := f.Methods[account]; m != nil {
+			wait = max(wait, m.wait(now, g.limits, max(seconds, tiny*10)))
+		}
+	}
+	return wait
+}
+
+// expect sets the use of the ticket's calls aside.
+func (g *governor) expect(f *figures, now time.Time, t *ticket) {
+	if g.limits.Operating <= 0 {
+		return
+	}
+	loads := map[string]float64{}
+	for _, method := range t.methods {
+		seconds, _ := f.cost(method)
+		for _, account := range g.billed(method, t.batch) {
+			loads[account] += seconds
+		}
+	}
+	for account, load := range loads {
+		if account == g.user+"/"+methodBatch && f.Nested {
+			continue // this portal doesn't bill batches
+		}
+		f.use(account).expect(t.id, load, now.Add(2*g.limits.Request+g.limits.Window/10))
+	}
+}
+
+// drop takes back what a ticket set aside.
+func (g *governor) drop(f *figures, t *ticket) {
+	for _, m := range f.Methods {
+		delete(m.Pending, t.id)
+	}
+}
+
+// use is the account of that name.
+func (f *figures) use(account string) *methodUse {
+	m := f.Methods[account]
+	if m == nil {
+		m = &methodUse{}
+		f.Methods[account] = m
+	}
+	return m
+}
+
+// awaitBucket waits for a slot in the bucket. A refusal meanwhile makes the
+// slot void: the bucket was not what it seemed.
+func (g *governor) awaitBucket(ctx context.Context, t *ticket) error {
+	for {
+		g.update(ctx, func(f *figures, now time.Time) { t.slot = f.Bucket.take(now, g.limits) })
+		if t.slot.wait <= 0 {
+			return ctx.Err()
+		}
+		if err := sleep(ctx, t.slot.wait); err != nil {
+			g.update(ctx, func(f *figures, now time.Time) {
+				f.Bucket.giveBack(now, g.limits, t.slot)
+				g.drop(f, t)
+			})
+			return err
+		}
+		void := false
+		g.update(ctx, func(f *figures, _ time.Time) { void = f.Bucket.Refusals != t.slot.refusals })
+		if !void {
+			return nil
+		}
+	}
+}
+
+// cancel takes back a ticket whose request was not sent.
+func (g *governor) cancel(ctx context.Context, t *ticket) {
+	g.update(ctx, func(f *figures, now time.Time) {
+		f.Bucket.giveBack(now, g.limits, t.slot)
+		g.drop(f, t)
+	})
+	g.gate.leave(0, t.admitted, false)
+	g.announce()
+}
+
+// report is what the governor learns from a request.
+type report struct {
+	fault   *Error // of the whole request; nil if it was answered
+	outer   Timing // of the request
+	replies []reply
+}
+
+// done learns from a ticket's request and gives its room to the next.
+func (g *governor) done(ctx context.Context, t *ticket, r report) {
+	took := time.Since(t.admitted)
+	g.update(ctx, func(f *figures, now time.Time) {
+		g.drop(f, t)
+		switch {
+		case r.fault == nil:
+			f.Bucket.InARow = 0
+			g.learn(f, now, t, r, took)
+		case r.fault.Code == codeQueryLimit:
+			f.Bucket.refused(now, t.admitted, g.limits, t.slot)
+		case r.fault.Code == codeOperationLimit:
+			g.overdrawn(f, now, t, r.fault.Method)
+		case r.fault.Verdict == Unknown:
+			g.suspect(f, now, t, took)
+		}
+	})
+	troubled := r.fault != nil && r.fault.Verdict == Unknown
+	g.gate.leave(len(t.methods), t.admitted, troubled)
+	g.announce()
+}
+
+// learn takes in the times of an answered request.
+func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took time.Duration) {
+	byMethod := map[string]time.Duration{}
+	count := map[string]int{}
+	var sum time.Duration
+	for i, reply := range r.replies {
+		method := t.methods[i]
+		if reply.Err != nil {
+			if reply.Err.Code == codeOperationLimit {
+				g.overdrawn(f, now, t, method)
+			}
+			continue
+		}
+		byMethod[method] += reply.Result.Time.Duration
+		count[method]++
+		sum += reply.Result.Time.Duration
+		account := g.user + "/" + method
+		if t.batch {
+			account += "@batch"
+			f.Nested = f.Nested || (reply.Result.Time.Operating > 0 && r.outer.Operating == 0)
+		}
+		g.bill(f, now, account, reply.Result.Time)
+	}
+	if t.batch {
+		f.Nested = f.Nested && r.outer.Operating == 0
+		g.bill(f, now, g.user+"/"+methodBatch, r.outer)
+	}
+	// Some builds print whole seconds: then the request's own time is shared out.
+	whole := r.outer.Duration
+	if whole == 0 {
+		whole = took
+	}
+	for method, n := range count {
+		spent := byMethod[method]
+		if sum < whole/2 {
+			spent = whole * time.Duration(n) / time.Duration(len(r.replies))
+		}
+		f.observe(method, n, spent)
+	}
+}
+
+// bill takes in what the portal says of an account.
+func (g *governor) bill(f *figures, now time.Time, account string, t Timing) {
+	if g.limits.Operating <= 0 || !t.Metered || (t.Operating == 0 && f.Methods[account] == nil) {
+		return
+	}
+	f.use(account).report(now, g.limits, t)
+}
+
+// overdrawn notes a 429 of a method.
+func (g *governor) overdrawn(f *figures, now time.Time, t *ticket, method string) {
+	limits := g.limits
+	if limits.Window <= 0 {
+		limits.Window = CloudLimits().Window
+	}
+	account := g.user + "/" + method
+	if t.batch && method != methodBatch {
+		account += "@batch"
+	}
+	f.use(account).refused(now, limits)
+}
+
+// suspect counts a request of which no answer came as if it had run, and plans
+// with smaller batches if it took long.
+func (g *governor) suspect(f *figures, now time.Time, t *ticket, took time.Duration) {
+	if took < g.limits.Request/2 {
+		took = 0
+	}
+	for _, method := range t.methods {
+		seconds, _ := f.cost(method)
+		if g.limits.Operating > 0 {
+			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds)
+		}
+		if took > 0 {
+			f.observe(method, 1, max(took/time.Duration(len(t.methods)), time.Duration(2*seconds*float64(time.Second))))
+		}
+	}
+}
+
+// update changes the figures at one moment.
+func (g *governor) update(ctx context.Context, change func(f *figures, now time.Time)) {
+	g.store.update(ctx, func(f *figures) { change(f, time.Now()) })
+}
+
+// sleep waits, or returns ctx's error.
+func sleep(ctx context.Context, d time.Duration) error { return sleepUntil(ctx, d, nil) }
+
+// sleepUntil waits, but not past something else.
+func sleepUntil(ctx context.Context, d time.Duration, something <-chan struct{}) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-something:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,288 @@
+// Package portal is the client of a Bitrix24 portal: it calls REST methods
+// alone or fifty in a batch, turns the portal's fields and values into the
+// engine's and back, and spends the portal's limits.
+//
+// # The limits, and how they are spent
+//
+// A portal limits a client in three ways ("Limits" of the REST guide).
+//
+// Requests. Each request adds one to a bucket that drains by two a second and
+// holds fifty (five and 250 on the Enterprise plan); what does not fit is
+// refused with 503. A batch of fifty calls is one request. The governor keeps
+// the same bucket (level), lets the whole burst go at once, and then sends as
+// the bucket drains. All processes of a machine share it in a small file, since
+// the portal counts by source address. If a request is refused all the same,
+// somebody else is behind that address: the bucket counts as full, and the
+// neighbour's rate, worked out from the surprise, is kept free from then on.
+//
+// Execution time. The portal adds up how long each method worked in the last
+// ten minutes, and refuses it with 429 once that is over 480 seconds. Every
+// answer tells the sum. The governor (methodUse) follows it, adds what is on its
+// way, and sends only what fits into 95 % of it; a method that has used up its
+// time waits for the oldest tenth of the window to be forgotten, and others
+// pass it. Whether a batch is billed or the calls in it, each portal shows in
+// its first answers; until then both are assumed.
+//
+// Time of one request. The portal cuts a request off after a minute, which
+// leaves the calls in it in doubt. So a batch is as long as what its calls have
+// lately cost allows in 25 seconds (sizing), five while nobody knows, and at
+// most fifty. Requests in flight start at two, and grow while throughput does
+// (gate).
+//
+// # Repeats
+//
+// One function, classify, says of each answer whether the call was executed.
+// Reads are repeated here until they succeed, at least ten times over at least
+// a minute. Writes are never repeated here: [Client.Write] says what is known of
+// each, and the engine's runner, which keeps a journal, decides.
+//
+// # Names and values
+//
+// Calls of crm.item.* are made with useOriginalUfNames N: custom fields have
+// their REST names (ufCrm41_1737980095947) on the wire as in the engine. Portals
+// before CRM 25.0.0 know no other, and ignore unknown names without a word.
+// Values are canonical inside, see [Decode]; an empty one is nil.
+package portal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// Options say which portal to open and how.
+type Options struct {
+	Address Address
+	// ID tells the portal from others in plans; empty: host and webhook user.
+	// A sandbox has its own, that of its contents.
+	ID string
+	// Transport carries the requests; nil: the network.
+	Transport http.RoundTripper
+	// Limits of the portal. The zero value is [CloudLimits].
+	Limits Limits
+	// State is the folder in which processes share what they know of the limits
+	// ([SharedState]); empty: nothing is shared or kept.
+	State string
+	// Logger gets what a person may want to know: a moved portal, retries; nil:
+	// nothing is logged.
+	Logger *slog.Logger
+}
+
+// Client talks to one portal. Its methods may be used at the same time.
+type Client struct {
+	wire     *wire
+	governor *governor
+	logger   *slog.Logger
+	id       string
+
+	requests atomic.Int64
+	commands atomic.Int64
+	rejected atomic.Int64
+	retried  atomic.Int64
+	expired  atomic.Int64 // expired tokens in a row
+
+	mu       sync.Mutex
+	writes   []string // methods of the last write
+	catalogs map[string]cachedCatalog
+	empty    map[int]time.Time // when an entity was seen to be empty, by type id
+}
+
+var (
+	_ engine.Catalogue = (*Client)(nil)
+	_ engine.Reader    = (*Client)(nil)
+	_ engine.Writer    = (*Client)(nil)
+	_ engine.Gauge     = (*Client)(nil)
+)
+
+// Open makes a client. It sends nothing.
+func Open(o Options) (*Client, error) {
+	if o.Address.Host == "" {
+		return nil, errors.New("the portal's address is empty; want https://host/rest/1/secret/")
+	}
+	if o.Limits == (Limits{}) {
+		o.Limits = CloudLimits()
+	}
+	if err := o.Limits.check(); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	id, host := o.ID, o.Address.Host
+	if id == "" {
+		id = o.Address.ID()
+	} else {
+		host = id // a sandbox's bucket goes with its contents, not with a port
+	}
+	return &Client{
+		wire: newWire(o.Address, o.Transport, requestTimeout(o.Limits), o.Logger),
+		governor: &governor{
+			limits: o.Limits, user: fmt.Sprint(o.Address.User), gate: newGate(),
+			store: newStore(o.State, host, o.Logger),
+		},
+		logger: o.Logger, id: id,
+		catalogs: map[string]cachedCatalog{}, empty: map[int]time.Time{},
+	}, nil
+}
+
+// requestTimeout is longer than the portal lets a request run: giving up
+// earlier would only leave it in doubt.
+func requestTimeout(l Limits) time.Duration { return l.Request + l.Request/10 + time.Second }
+
+// Address is where the portal is; a renamed one may have moved since Open.
+func (c *Client) Address() Address { return c.wire.Address() }
+
+// ID tells the portal from others; it holds no secret.
+func (c *Client) ID() string { return c.id }
+
+// Limits are those that the client was opened with.
+func (c *Client) Limits() Limits { return c.governor.limits }
+
+// methodShape is what a method's name looks like.
+func methodShape() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$`) }
+
+// Call calls one method. It is repeated while it was certainly not executed;
+// a method that only reads, in any case. The error is an [*Error], or ctx's.
+func (c *Client) Call(ctx context.Context, method string, params map[string]any) (Result, error) {
+	if !methodShape().MatchString(method) {
+		return Result{}, fmt.Errorf("%q is not the name of a method; want one like crm.item.list", method)
+	}
+	replies, err := c.ask(ctx, []call{{Method: method, Params: params}}, askOptions{alone: true})
+	if err != nil {
+		return Result{}, err
+	}
+	if replies[0].Err != nil {
+		return Result{}, replies[0].Err
+	}
+	return replies[0].Result, nil
+}
+
+// Command is one call of a [Client.Batch].
+type Command struct {
+	Method string
+	Params map[string]any
+}
+
+// Reply is what became of one call of a [Client.Batch].
+type Reply struct {
+	Result Result
+	Err    *Error // nil if the call succeeded
+}
+
+// Batch calls any number of methods, fifty in a request. They are independent:
+// the failure of one stops no other, and those that were certainly not executed
+// are repeated; those that only read, in any case. The error is ctx's, or that
+// of a portal that can't be reached.
+func (c *Client) Batch(ctx context.Context, commands []Command) ([]Reply, error) {
+	calls := make([]call, 0, len(commands))
+	for _, command := range commands {
+		if !methodShape().MatchString(command.Method) {
+			return nil, fmt.Errorf("%q is not the name of a method; want one like crm.item.list", command.Method)
+		}
+		calls = append(calls, call{Method: command.Method, Params: command.Params})
+	}
+	replies, err := c.ask(ctx, calls, askOptions{})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Reply, 0, len(replies))
+	for _, r := range replies {
+		out = append(out, Reply(r))
+	}
+	return out, nil
+}
+
+// Usage implements [engine.Gauge].
+func (c *Client) Usage() engine.Usage {
+	return engine.Usage{
+		Requests: int(c.requests.Load() + c.wire.moves.Load()), Commands: int(c.commands.Load()),
+		Rejected: int(c.rejected.Load()), Retried: int(c.retried.Load()),
+	}
+}
+
+// Forecast implements [engine.Gauge].
+func (c *Client) Forecast(commands map[string]int) engine.Forecast {
+	return c.governor.forecast(context.Background(), commands)
+}
+
+// Status implements [engine.Gauge].
+func (c *Client) Status() string { return c.governor.status(context.Background()) }
+
+// post sends one request for which there is a ticket, and lets the governor
+// learn from it. A batch's replies are in the order of calls.
+func (c *Client) post(ctx context.Context, t *ticket, calls []call, body []byte, halt bool) ([]reply, *Error) {
+	method := methodBatch
+	if !t.batch {
+		method = calls[0].Method
+	}
+	c.requests.Add(1)
+	c.commands.Add(int64(len(calls)))
+	result, fault := c.wire.post(ctx, method, body)
+	replies := []reply{{Result: result}}
+	if fault == nil && t.batch {
+		replies, fault = batchReplies(calls, result.Value, halt)
+	}
+	if fault != nil {
+		replies = nil
+	}
+	c.governor.done(ctx, t, report{fault: fault, outer: result.Time, replies: replies})
+	c.count(fault, replies)
+	return replies, fault
+}
+
+// count notes refusals by a limit, and expired tokens in a row.
+func (c *Client) count(fault *Error, replies []reply) {
+	faults := []*Error{fault}
+	for _, r := range replies {
+		faults = append(faults, r.Err)
+	}
+	for _, f := range faults {
+		if f != nil && (f.Code == codeQueryLimit || f.Code == codeOperationLimit) {
+			c.rejected.Add(1)
+		}
+	}
+	switch {
+	case fault == nil:
+		c.expired.Store(0)
+	case fault.Verdict == Expired && c.expired.Add(1) > maxExpired:
+		fault.Verdict = Fatal
+	}
+}
+
+// maxExpired is how often in a row an expired token is taken for a passing
+// fault: a webhook's token has nothing to be renewed with.
+const maxExpired = 5
+
+// encode writes the body of one request.
+func encode(calls []call, batch, halt bool) ([]byte, *Error) {
+	if !batch {
+		body, err := jsonBody(calls[0].Params)
+		if err != nil {
+			return nil, &Error{Method: calls[0].Method, Verdict: Failed, Message: fmt.Sprintf("the parameters are not JSON: %v", err)}
+		}
+		return body, nil
+	}
+	names := make([]string, 0, len(calls))
+	commands := make([]string, 0, len(calls))
+	for i, c := range calls {
+		command, ok := batchQuery(c)
+		if !ok {
+			return nil, &Error{Method: c.Method, Verdict: Failed, Message: "the parameters can't travel in a batch"}
+		}
+		names = append(names, c.name(i))
+		commands = append(commands, command)
+	}
+	return batchBody(names, commands, halt), nil
+}
+
+// isNull says whether an answer is empty.
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

@@ -1,0 +1,194 @@
+package portal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxAnswer caps an answer's size, unpacked. A batch of fifty full pages is a
+// few megabytes.
+const maxAnswer = 64 << 20
+
+// userAgent names the client, as the REST guide asks.
+const userAgent = "bxflow/1"
+
+// wire sends bytes to the portal and reads what comes back. It knows nothing of
+// methods, limits or repeats; it is what keeps the secret out of errors.
+type wire struct {
+	http    *http.Client
+	timeout time.Duration // never below what the portal lets a request run
+	logger  *slog.Logger
+
+	mu      sync.Mutex
+	address Address
+	moves   atomic.Int64 // requests that a redirect cost
+}
+
+func newWire(address Address, transport http.RoundTripper, timeout time.Duration, logger *slog.Logger) *wire {
+	if transport == nil {
+		transport = newTransport()
+	}
+	return &wire{
+		// Following a redirect would turn the POST into a GET and lose the body.
+		http: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		timeout: timeout, logger: logger, address: address,
+	}
+}
+
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
+		MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 15 * time.Second,
+	}
+}
+
+// Address is where the portal is now; it may have moved since the client opened.
+func (w *wire) Address() Address {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.address
+}
+
+// post calls a method with a JSON body. A portal that was renamed answers 302:
+// the same body then goes to the new host, once.
+func (w *wire) post(ctx context.Context, method string, body []byte) (Result, *Error) {
+	address := w.Address()
+	status, location, answer, fault := w.exchange(ctx, address, method, body)
+	if fault == nil && isRedirect(status) {
+		next, err := address.moved(location, method)
+		if err != nil {
+			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: err.Error()}
+		}
+		w.moves.Add(1)
+		status, _, answer, fault = w.exchange(ctx, next, method, body)
+		if fault == nil && isRedirect(status) {
+			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: "the portal redirects in a circle"}
+		}
+		if fault == nil {
+			w.move(address, next)
+		}
+	}
+	if fault != nil {
+		return Result{}, fault
+	}
+	result, fault := answerOf(method, status, answer)
+	if fault != nil {
+		fault.Message = address.scrub(fault.Message)
+	}
+	return result, fault
+}
+
+func isRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// move remembers the portal's new host.
+func (w *wire) move(from, to Address) {
+	w.mu.Lock()
+	known := w.address == to
+	w.address = to
+	w.mu.Unlock()
+	if !known {
+		w.logger.Warn("the portal has moved; put its new address into the settings", "from", from.Host, "to", to.Host)
+	}
+}
+
+// exchange sends one HTTP request. The fault says whether the portal can have
+// seen it.
+func (w *wire) exchange(ctx context.Context, to Address, method string, body []byte) (status int, location string, answer []byte, fault *Error) {
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	sent := &sentMark{Reader: bytes.NewReader(body)}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.call(method), sent)
+	if err != nil {
+		return 0, "", nil, &Error{Method: method, Verdict: Fatal, Message: "the portal's address is not usable"}
+	}
+	request.ContentLength = int64(len(body))
+	// A connection that died while idle is replaced by the transport itself, as
+	// long as nothing was written to it.
+	request.GetBody = func() (io.ReadCloser, error) {
+		return io.NopCloser(&sentMark{Reader: bytes.NewReader(body), first: sent}), nil
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", userAgent)
+	response, err := w.http.Do(request)
+	if err != nil {
+		return 0, "", nil, transportFault(to, method, err, sent.left.Load())
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return 0, "", nil, transportFault(to, method, err, true)
+	}
+	if len(answer) > maxAnswer {
+		return 0, "", nil, &Error{Method: method, Status: response.StatusCode, Verdict: Unknown, Message: "the answer is larger than 64 MiB"}
+	}
+	return response.StatusCode, response.Header.Get("Location"), answer, nil
+}
+
+// transportFault words an error of the network without the URL, which holds the
+// secret. A body of which no byte was read was not sent either.
+func transportFault(to Address, method string, err error, sent bool) *Error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	message := err.Error()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		message = "no answer in time"
+	case errors.Is(err, context.Canceled):
+		message = "interrupted while waiting for the answer"
+	}
+	verdict := Refused
+	if sent {
+		verdict = Unknown
+	}
+	return &Error{Method: method, Verdict: verdict, Message: to.scrub(fmt.Sprintf("%s: %s", to.Host, message))}
+}
+
+// sentMark notes when a request's body begins to be read. Until then there is
+// no connection, and nothing has left.
+type sentMark struct {
+	*bytes.Reader
+	left  atomic.Bool
+	first *sentMark // of which this is a copy
+}
+
+// Read implements [io.Reader].
+func (s *sentMark) Read(p []byte) (int, error) {
+	s.mark()
+	return s.Reader.Read(p)
+}
+
+// WriteTo implements [io.WriterTo], which copying prefers.
+func (s *sentMark) WriteTo(w io.Writer) (int64, error) {
+	s.mark()
+	return s.Reader.WriteTo(w)
+}
+
+func (s *sentMark) mark() {
+	s.left.Store(true)
+	if s.first != nil {
+		s.first.left.Store(true)
+	}
+}
