@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// configName is the file that describes portals, beside a job or above it.
+const configName = "bxflow.yaml"
+
+// config is a bxflow.yaml.
+type config struct {
+	Portals map[string]portalConfig `yaml:"portals"`
+}
+
+// portalConfig describes one portal of a bxflow.yaml:
+//
+//	portals:
+//	  main: https://host/rest/1/secret/
+//	  big:
+//	    url: https://host/rest/1/secret/
+//	    plan: enterprise
+//	    limits: {rate: 5, burst: 250, request: 60s}
+type portalConfig struct {
+	URL    string            `yaml:"url"`
+	Plan   string            `yaml:"plan"`
+	Limits map[string]string `yaml:"limits"`
+}
+
+// UnmarshalYAML takes a bare URL for a portal with nothing else to say.
+func (p *portalConfig) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		p.URL = node.Value
+		return nil
+	}
+	type described portalConfig
+	var d described
+	if err := node.Load(&d, yaml.WithKnownFields()); err != nil {
+		return err
+	}
+	*p = portalConfig(d)
+	return nil
+}
+
+// findPortal looks a portal up in the bxflow.yaml of a folder, then in those of
+// the folders above it. The files that were looked at come back too.
+func findPortal(name, dir string) (found *portalConfig, looked []string, err error) {
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for {
+		path := filepath.Join(dir, configName)
+		c, err := readConfig(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, looked, err
+		default:
+			if p, ok := c.Portals[name]; ok {
+				return &p, append(looked, path), nil
+			}
+			looked = append(looked, fmt.Sprintf("%s (it has %s)", path, knownPortals(c)))
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return nil, looked, nil
+		}
+		dir = parent
+	}
+}
+
+func knownPortals(c config) string {
+	if len(c.Portals) == 0 {
+		return "no portals"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(c.Portals)), ", ")
+}
+
+func readConfig(path string) (config, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the place is fixed by the job's folder
+	if err != nil {
+		return config{}, err
+	}
+	var c config
+	if err := yaml.Load(text, &c, yaml.WithKnownFields()); err != nil {
+		return config{}, usage("%s: %w", path, err)
+	}
+	return c, nil
+}

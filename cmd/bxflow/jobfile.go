@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/journal"
+	"github.com/bxflow/bxflow/engine/report"
+	"github.com/bxflow/bxflow/engine/schedule"
+	"github.com/bxflow/bxflow/jobs"
+	"github.com/bxflow/bxflow/steps"
+)
+
+// loadJob reads a job file with the parameters of the command line.
+func (a *app) loadJob(path string, checkOnly bool) (*engine.Job, error) {
+	params, err := a.params()
+	if err != nil {
+		return nil, err
+	}
+	job, err := jobs.Load(path, jobs.Options{
+		Kinds: steps.All(), Params: params, Getenv: a.getenv, CheckSchedule: checkSchedule, CheckOnly: checkOnly,
+	})
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, usage("%w", err)
+	}
+	return job, err
+}
+
+// checkSchedule judges a job's schedule as the scheduler will.
+func checkSchedule(s engine.Schedule) (warnings []string, err error) {
+	parsed, err := schedule.Parse(schedule.Spec{
+		Cron: s.Cron, Timezone: s.Timezone, Overlap: schedule.Overlap(s.Overlap), CatchUp: schedule.CatchUp(s.CatchUp),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Warnings(), nil
+}
+
+// jobFiles are the job files of a folder, in the order of their names.
+func jobFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	var paths []string
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if !e.IsDir() && e.Name() != configName && slices.Contains([]string{".yaml", ".yml"}, ext) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, nil
+}
+
+// planned is a job with its plan.
+type planned struct {
+	job     *engine.Job
+	plan    *journal.Plan
+	session *session
+	catalog *engine.Catalog
+	broken  []string // the guards that do not hold
+}
+
+// view is the plan as it is shown.
+func (p *planned) view(rows int) report.Plan {
+	return report.Plan{Header: p.plan.Header(), Changes: p.plan, Catalog: p.catalog, Rows: rows, Broken: p.broken}
+}
+
+// refusal is the error of a plan that may not be applied, or nil.
+func (p *planned) refusal() error {
+	if p.broken == nil {
+		return nil
+	}
+	return &engine.GuardError{Broken: p.broken}
+}
+
+// planJob plans a job in a journal. A broken guard is no error here: the plan
+// can be shown.
+func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job) (*planned, error) {
+	t, err := a.resolve(job.Portal, job.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.open(t)
+	if err != nil {
+		return nil, err
+	}
+	draft, err := j.NewDraft(ctx)
+	if err != nil {
+		return nil, err
+	}
+	header, err := engine.Plan(ctx, engine.PlanOptions{
+		Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Gauge: s, Draft: draft,
+		Now: time.Now(), Progress: a.progress.Update,
+	})
+	a.progress.Done(err != nil)
+	p := &planned{job: job, session: s}
+	var guard *engine.GuardError
+	switch {
+	case errors.As(err, &guard):
+		p.broken = guard.Broken
+	case err != nil:
+		return nil, errors.Join(err, draft.Discard(context.WithoutCancel(ctx)))
+	}
+	if p.catalog, err = s.Catalog(ctx, header.Needs); err != nil {
+		return nil, err
+	}
+	p.plan, err = j.Plan(ctx, header.ID)
+	return p, err
+}
+
+// applyPlan applies a sealed plan as a run of its own. The result comes back
+// whenever the run has begun.
+func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned) (*journal.Run, *engine.Result, error) {
+	started := time.Now()
+	run, err := j.Begin(ctx, p.plan.ID(), started)
+	if err != nil {
+		return nil, nil, err
+	}
+	a.log.Debug("run begins", "run", run.ID(), "job", p.plan.Header().Job, "portal", p.session.Address())
+	res, err := engine.Apply(ctx, engine.ApplyOptions{
+		Header: run.Header(), RunID: run.ID(), Started: started, Catalog: p.catalog,
+		Reader: p.session, Writer: p.session, Gauge: p.session, Log: run,
+		Fence:    p.session.Limits().Request * 5 / 4,
+		Progress: a.progress.Update,
+	})
+	a.progress.Done(err != nil)
+	return run, res, err
+}
+
+// outcome is what became of a job that was run end to end.
+type outcome struct {
+	Header *engine.Header
+	Run    string         // the run's id; empty if nothing was applied
+	Result *engine.Result // nil if nothing was applied
+}
+
+// runJob plans a job file and applies the plan, without asking. A job whose mode
+// is plan, or one that breaks a guard, is not applied. The outcome holds as much
+// as there is, also beside an error.
+func (a *app) runJob(ctx context.Context, path string) (*outcome, error) {
+	job, err := a.loadJob(path, false)
+	if err != nil {
+		return &outcome{}, err
+	}
+	j, err := a.openJournal(ctx)
+	if err != nil {
+		return &outcome{}, err
+	}
+	p, err := a.planJob(ctx, j, job)
+	if err != nil {
+		return &outcome{}, err
+	}
+	out := &outcome{Header: p.plan.Header()}
+	if err := p.refusal(); err != nil || job.Mode == engine.ModePlan {
+		return out, err
+	}
+	run, res, err := a.applyPlan(ctx, j, p)
+	if run != nil {
+		out.Run, out.Result = run.ID(), res
+	}
+	return out, err
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/report"
+)
+
+func newPortalCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "portal",
+		Short: "Show what a portal has: names beside ids, ready for a job",
+		Long: `Show what a portal has: entities, fields, categories, stages, lists and people,
+names beside ids, as a job may write them. Nothing is changed.`,
+		Example: "  bxflow portal fields Onboarding --portal sandbox",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(
+		newPortalCheckCommand(a),
+		a.listCommand("types", "List the entities: standard ones and smart processes", "", portalTypes),
+		a.listCommand("fields ENTITY", "List an entity's fields", "contact", portalFields),
+		a.listCommand("categories ENTITY", "List an entity's categories (pipelines)", "Onboarding", portalCategories),
+		a.listCommand("stages ENTITY", "List the stages of an entity's categories", "deal", portalStages),
+		a.listCommand("statuses [ID]", "List the values of the portal's lists, or of one", "SOURCE", portalStatuses),
+		a.listCommand("users", "List the people of the portal", "", portalUsers),
+		newPortalItemCommand(a),
+	)
+	return c
+}
+
+// listCommand is a command that prints one list.
+func (a *app) listCommand(
+	use, short, example string, list func(context.Context, *session, []string) (report.List, error),
+) *cobra.Command {
+	name, arg, _ := strings.Cut(use, " ")
+	args := cobra.NoArgs
+	switch {
+	case strings.HasPrefix(arg, "["):
+		args = cobra.MaximumNArgs(1)
+	case arg != "":
+		args = cobra.ExactArgs(1)
+	}
+	return &cobra.Command{
+		Use:     use,
+		Short:   short,
+		Example: strings.Join(strings.Fields("  bxflow portal "+name+" "+example+" --portal sandbox"), " "),
+		Args:    args,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := a.formats("text", "json", "csv"); err != nil {
+				return err
+			}
+			return a.withPortal(c.Context(), func(ctx context.Context, s *session) error {
+				l, err := list(ctx, s, args)
+				if err != nil {
+					return err
+				}
+				return a.list(l)
+			})
+		},
+	}
+}
+
+// entity loads what the catalog has on one entity.
+func (s *session) entity(ctx context.Context, name string, people bool) (*engine.Catalog, *engine.Entity, error) {
+	catalog, err := s.Catalog(ctx, engine.Needs{Entities: []string{name}, Users: people})
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := catalog.Entity(name)
+	return catalog, e, err
+}
+
+// portalTypes lists the standard entities, then the portal's smart processes.
+func portalTypes(ctx context.Context, s *session, _ []string) (report.List, error) {
+	l := report.List{Columns: []string{"name", "id", "kind"}, Right: []string{"id"}}
+	for _, name := range []string{"lead", "deal", "contact", "company", "quote", "invoice"} {
+		id, _ := engine.StandardEntity(name)
+		l.Rows = append(l.Rows, []any{name, id, "standard"})
+	}
+	start := 0
+	for {
+		result, err := s.Call(ctx, "crm.type.list", map[string]any{"start": start})
+		if err != nil {
+			return l, err
+		}
+		var page struct {
+			Types []struct {
+				Title        string
+				EntityTypeID int `json:"entityTypeId"`
+			}
+		}
+		if err := json.Unmarshal(result.Value, &page); err != nil {
+			return l, fmt.Errorf("crm.type.list: %w", err)
+		}
+		for _, t := range page.Types {
+			l.Rows = append(l.Rows, []any{t.Title, t.EntityTypeID, "smart process"})
+		}
+		if result.Next <= start {
+			return l, nil
+		}
+		start = result.Next
+	}
+}
+
+func portalFields(ctx context.Context, s *session, args []string) (report.List, error) {
+	l := report.List{Columns: []string{"name", "title", "type", "multiple", "required", "read_only", "original_name", "values"}}
+	_, e, err := s.entity(ctx, args[0], false)
+	if err != nil {
+		return l, err
+	}
+	for _, f := range e.Fields {
+		values := make([]string, len(f.Options))
+		for i, o := range f.Options {
+			values[i] = fmt.Sprintf("%s (%s)", o.Name, o.ID)
+		}
+		l.Rows = append(l.Rows, []any{
+			f.Name, f.Title, f.Type, f.Multiple, f.Required, f.ReadOnly, f.Upper, strings.Join(values, ", "),
+		})
+	}
+	return l, nil
+}
+
+func portalCategories(ctx context.Context, s *session, args []string) (report.List, error) {
+	l := report.List{Columns: []string{"name", "id", "default"}, Right: []string{"id"}}
+	_, e, err := s.entity(ctx, args[0], false)
+	if err != nil {
+		return l, err
+	}
+	if !e.Categorized {
+		return l, usage("%s has no categories; its stages are in: bxflow portal stages %s", e.Name, e.Name)
+	}
+	for _, c := range e.Categories {
+		l.Rows = append(l.Rows, []any{c.Name, c.ID, c.Default})
+	}
+	return l, nil
+}
+
+func portalStages(ctx context.Context, s *session, args []string) (report.List, error) {
+	l := report.List{Columns: []string{"category", "category_id", "name", "id", "ends"}, Right: []string{"category_id"}}
+	_, e, err := s.entity(ctx, args[0], false)
+	if err != nil {
+		return l, err
+	}
+	if len(e.Categories) == 0 {
+		return l, usage("%s has no stages", e.Name)
+	}
+	ends := map[string]string{"S": "won", "F": "lost"}
+	for _, c := range e.Categories {
+		for _, stage := range c.Stages {
+			l.Rows = append(l.Rows, []any{c.Name, c.ID, stage.Name, stage.ID, ends[stage.Semantics]})
+		}
+	}
+	return l, nil
+}
+
+// portalStatuses lists the values of the portal's status lists, as
+// crm.status.list has them, all in one answer.
+func portalStatuses(ctx context.Context, s *session, args []string) (report.List, error) {
+	l := report.List{Columns: []string{"list", "name", "id"}}
+	params := map[string]any{"order": map[string]any{"SORT": "ASC"}}
+	if len(args) == 1 {
+		params["filter"] = map[string]any{"ENTITY_ID": args[0]}
+	}
+	result, err := s.Call(ctx, "crm.status.list", params)
+	if err != nil {
+		return l, err
+	}
+	var rows []struct {
+		List string `json:"ENTITY_ID"`
+		ID   string `json:"STATUS_ID"`
+		Name string `json:"NAME"`
+	}
+	if err := json.Unmarshal(result.Value, &rows); err != nil {
+		return l, fmt.Errorf("crm.status.list: %w", err)
+	}
+	for _, r := range rows {
+		l.Rows = append(l.Rows, []any{r.List, r.Name, r.ID})
+	}
+	if len(args) == 1 && len(l.Rows) == 0 {
+		return l, usage("there is no list %q; bxflow portal statuses shows all", args[0])
+	}
+	slices.SortStableFunc(l.Rows, func(x, y []any) int { return strings.Compare(fmt.Sprint(x[0]), fmt.Sprint(y[0])) })
+	return l, nil
+}
+
+func portalUsers(ctx context.Context, s *session, _ []string) (report.List, error) {
+	l := report.List{Columns: []string{"name", "email", "id", "active"}, Right: []string{"id"}}
+	catalog, err := s.Catalog(ctx, engine.Needs{Users: true})
+	if err != nil {
+		return l, err
+	}
+	for _, u := range catalog.Users {
+		l.Rows = append(l.Rows, []any{u.Name, u.Email, u.ID, u.Active})
+	}
+	return l, nil
+}
+
+func newPortalItemCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "item ENTITY ID",
+		Short:   "Show one item, with names beside the ids in its fields",
+		Example: "  bxflow portal item contact 1 --portal sandbox",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := a.formats("text", "json", "csv"); err != nil {
+				return err
+			}
+			id, err := strconv.ParseInt(args[1], 10, 64)
+			if err != nil || id <= 0 {
+				return usage("%q is not the id of an item", args[1])
+			}
+			return a.withPortal(c.Context(), func(ctx context.Context, s *session) error {
+				l, err := portalItem(ctx, s, args[0], id)
+				if err != nil {
+					return err
+				}
+				return a.list(l)
+			})
+		},
+	}
+}
+
+// portalItem lists the fields of an item that are not empty.
+func portalItem(ctx context.Context, s *session, entity string, id int64) (report.List, error) {
+	l := report.List{Columns: []string{"field", "title", "value", "name"}}
+	catalog, e, err := s.entity(ctx, entity, true)
+	if err != nil {
+		return l, err
+	}
+	names := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		names[i] = f.Name
+	}
+	items, err := s.Get(ctx, e, []int64{id}, names)
+	if err != nil {
+		return l, err
+	}
+	item, ok := items[id]
+	if !ok {
+		return l, fmt.Errorf("%s %d: there is none, or the webhook's user may not see it", e.Name, id)
+	}
+	for _, f := range e.Fields {
+		v := item.Fields[f.Name]
+		if v == nil {
+			continue
+		}
+		l.Rows = append(l.Rows, []any{f.Name, f.Title, report.Plain(v), report.Name(catalog, e.TypeID, f.Name, v)})
+	}
+	return l, nil
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bxflow/bxflow/engine/portal"
+)
+
+// The words for the built-in sandbox.
+const (
+	wordSandbox = "sandbox"        // its contents live in the state folder
+	wordMemory  = "sandbox:memory" // its contents end with the program
+)
+
+// target is the portal that a command works on, before anything is sent.
+type target struct {
+	ref     string // as it was named: a name or a word for the sandbox, never a URL
+	sandbox string // wordSandbox or wordMemory; empty: the portal at address
+	address portal.Address
+	limits  portal.Limits
+}
+
+// key tells one open portal from another.
+func (t target) key() string {
+	if t.sandbox != "" {
+		return fmt.Sprint(t.sandbox, t.limits)
+	}
+	return fmt.Sprint(t.address.Reveal(), t.limits)
+}
+
+// resolve finds the portal: --portal wins over the job's, which wins over
+// BXFLOW_PORTAL; without any of them it is the built-in sandbox. Files named
+// bxflow.yaml are looked for in dir and above.
+func (a *app) resolve(ofJob, dir string) (target, error) {
+	value := wordSandbox
+	fromEnv, _ := a.getenv("BXFLOW_PORTAL")
+	for _, v := range []string{a.flags.portal, ofJob, fromEnv} {
+		if v = strings.TrimSpace(v); v != "" {
+			value = v
+			break
+		}
+	}
+	t, described, err := a.locate(value, dir)
+	if err != nil {
+		return target{}, err
+	}
+	t.limits, err = a.limits(described)
+	return t, err
+}
+
+// locate turns a word, a URL or a name into a portal, and says what bxflow.yaml
+// has on it.
+func (a *app) locate(value, dir string) (target, *portalConfig, error) {
+	switch {
+	case isSandbox(value):
+		return target{ref: value, sandbox: value}, nil, nil
+	case strings.Contains(value, "://"):
+		address, err := portal.Parse(value)
+		if err != nil {
+			return target{}, nil, usage("%w", err)
+		}
+		return target{address: address}, nil, nil
+	}
+	raw, described, err := a.named(value, dir)
+	if err != nil {
+		return target{}, nil, err
+	}
+	if isSandbox(raw) {
+		return target{ref: value, sandbox: raw}, described, nil
+	}
+	address, err := portal.Parse(raw)
+	if err != nil {
+		return target{}, nil, usage("portal %q: %w", value, err)
+	}
+	return target{ref: value, address: address}, described, nil
+}
+
+func isSandbox(value string) bool { return value == wordSandbox || value == wordMemory }
+
+// named looks a portal's name up: in BXFLOW_PORTAL_NAME, in the file named by
+// BXFLOW_PORTAL_NAME_FILE, in bxflow.yaml.
+func (a *app) named(name, dir string) (raw string, described *portalConfig, err error) {
+	if !regexp.MustCompile(`^[\pL\pN][\pL\pN_.-]*$`).MatchString(name) {
+		return "", nil, usage("portal: this is neither a name nor a webhook URL; want a name such as main, or https://host/rest/1/secret/")
+	}
+	variable := "BXFLOW_PORTAL_" + strings.ToUpper(regexp.MustCompile(`[^\pL\pN]`).ReplaceAllString(name, "_"))
+	described, looked, err := findPortal(name, dir)
+	if err != nil {
+		return "", nil, err
+	}
+	if value, ok := a.getenv(variable); ok && value != "" {
+		return value, described, nil
+	}
+	if path, ok := a.getenv(variable + "_FILE"); ok && path != "" {
+		text, err := os.ReadFile(path) //nolint:gosec // the user names the file of his own secret
+		if err != nil {
+			return "", nil, usage("portal %q: %s_FILE: %w", name, variable, err)
+		}
+		return strings.TrimSpace(string(text)), described, nil
+	}
+	if described != nil && described.URL != "" {
+		return described.URL, described, nil
+	}
+	where := "there is no " + configName + " beside the job or above it"
+	if len(looked) > 0 {
+		where = "looked in " + strings.Join(looked, ", ")
+	}
+	return "", nil, usage("portal %q is not known: %s; set %s to its webhook URL", name, where, variable)
+}
+
+// limits are what bxflow assumes of the portal: --limits, else `limits` of
+// bxflow.yaml, each over what the portal's plan gives.
+func (a *app) limits(described *portalConfig) (portal.Limits, error) {
+	l := portal.CloudLimits()
+	if described != nil {
+		if err := applyPlan(&l, described.Plan); err != nil {
+			return l, err
+		}
+		for key, value := range described.Limits {
+			if err := setLimit(&l, key, value); err != nil {
+				return l, usage("%s: limits: %w", configName, err)
+			}
+		}
+	}
+	if a.flags.limits == "" {
+		return l, nil
+	}
+	for pair := range strings.SplitSeq(a.flags.limits, ",") {
+		key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok {
+			return l, usage("--limits: %q is not name=value", pair)
+		}
+		if err := setLimit(&l, key, value); err != nil {
+			return l, usage("--limits: %w", err)
+		}
+	}
+	return l, nil
+}
+
+// applyPlan sets the limits of a portal's plan: Enterprise has its own, all
+// others share theirs.
+func applyPlan(l *portal.Limits, plan string) error {
+	switch strings.ToLower(plan) {
+	case "":
+	case "enterprise":
+		*l = portal.EnterpriseLimits()
+	default:
+		known := []string{"free", "basic", "standard", "professional"}
+		if !slices.Contains(known, strings.ToLower(plan)) {
+			return usage("%s: plan %q is not known; use %s or enterprise", configName, plan, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+// setLimit sets one limit by its name.
+func setLimit(l *portal.Limits, key, value string) error {
+	var err error
+	switch key {
+	case "rate":
+		l.Rate, err = positive(key, value)
+	case "burst":
+		l.Burst, err = positive(key, value)
+	case "operating":
+		l.Operating, err = span(key, value)
+	case "window":
+		l.Window, err = span(key, value)
+	case "request":
+		l.Request, err = span(key, value)
+	default:
+		err = fmt.Errorf("%q is not a limit; use rate, burst, operating, window or request", key)
+	}
+	return err
+}
+
+func positive(key, value string) (float64, error) {
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || n < 0 || n > 1e6 || n != n {
+		return 0, fmt.Errorf("%s: %q is not a number from 0 to 1000000", key, value)
+	}
+	return n, nil
+}
+
+// span reads a duration; 0 needs no unit.
+func span(key, value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > 24*time.Hour {
+		return 0, fmt.Errorf("%s: %q is not a duration such as 60s or 10m", key, value)
+	}
+	return d, nil
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/journal"
+	"github.com/bxflow/bxflow/engine/report"
+)
+
+func newRunCommand(a *app) *cobra.Command {
+	var yes bool
+	c := &cobra.Command{
+		Use:   "run JOB",
+		Short: "Plan a job, ask, and apply the plan",
+		Long: `Plan a job, show the sums and ask, then apply the plan: each change once. Off a
+terminal, --yes must be given. A second run of the same job on the same data
+changes nothing.`,
+		Example: "  bxflow run onboarding.yaml --yes",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := a.formats("text", "json"); err != nil {
+				return err
+			}
+			if err := a.mayAsk(yes); err != nil {
+				return err
+			}
+			return a.runCommand(c.Context(), args[0], yes)
+		},
+	}
+	addYes(c, &yes)
+	return c
+}
+
+func addYes(c *cobra.Command, yes *bool) {
+	c.Flags().BoolVarP(yes, "yes", "y", false, "apply without asking")
+}
+
+func (a *app) runCommand(ctx context.Context, path string, yes bool) error {
+	job, err := a.loadJob(path, false)
+	if err != nil {
+		return err
+	}
+	j, err := a.openJournal(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := a.planJob(ctx, j, job)
+	if err != nil {
+		return err
+	}
+	return a.approveAndApply(ctx, j, p, yes)
+}
+
+// approveAndApply asks about a plan, applies it and shows the result.
+func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planned, yes bool) error {
+	h := p.plan.Header()
+	if err := p.refusal(); err != nil {
+		return err
+	}
+	if !yes && h.Summary.Writes() > 0 {
+		if err := a.approve(ctx, p.view(0)); err != nil {
+			return err
+		}
+	} else {
+		for _, w := range h.Warnings {
+			a.log.Warn(w)
+		}
+	}
+	run, res, err := a.applyPlan(ctx, j, p)
+	if run == nil {
+		return err
+	}
+	view := report.Run{Result: res, Changes: run, Rows: 20, Next: a.afterRun(res)}
+	if showing := a.showRun(context.WithoutCancel(ctx), view); showing != nil {
+		return errors.Join(err, showing)
+	}
+	if err != nil && res.Error == "" && res.Status != engine.StatusInterrupted {
+		return err
+	}
+	return exit(codeOfRun(res))
+}
+
+func (a *app) showRun(ctx context.Context, r report.Run) error {
+	if a.flags.format == "json" {
+		return r.JSON(a.stdout)
+	}
+	return r.Text(ctx, a.stdout, a.terminal(a.stdout))
+}
+
+// afterRun is what to type after a run that left something to do.
+func (a *app) afterRun(r *engine.Result) string {
+	var next []string
+	switch r.Status {
+	case engine.StatusInterrupted, engine.StatusFailed, engine.StatusRunning:
+		next = append(next, a.command("resume", r.Run))
+	case engine.StatusPartial, engine.StatusSucceeded, engine.StatusRefused:
+	}
+	for _, s := range r.Steps {
+		if s.Failed+s.Conflicts > 0 {
+			next = append(next, a.command("show", r.Run, "--failed", "--format", "csv")+" > failed.csv")
+			break
+		}
+	}
+	return strings.Join(next, "\n")
+}
+
+// command is a command line to be typed next, with the state folder that this
+// one was given.
+func (a *app) command(args ...string) string {
+	line := "bxflow"
+	for _, arg := range args {
+		if strings.ContainsAny(arg, " \t\"'$&|<>()*?;") {
+			arg = fmt.Sprintf("'%s'", strings.ReplaceAll(arg, "'", `'\''`))
+		}
+		line += " " + arg
+	}
+	if a.flags.stateGiven {
+		line += " --state " + a.flags.state
+	}
+	return line
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/journal"
+	"github.com/bxflow/bxflow/engine/report"
+)
+
+func newRunsCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "runs",
+		Short:   "List the runs of the state folder, the last one first",
+		Example: "  bxflow runs --format json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.formats("text", "json", "csv"); err != nil {
+				return err
+			}
+			j, err := a.openJournal(c.Context())
+			if err != nil {
+				return err
+			}
+			runs, err := j.Runs(c.Context())
+			if err != nil {
+				return err
+			}
+			if a.flags.format == "json" {
+				return report.RunsJSON(a.stdout, runs)
+			}
+			return a.list(report.Runs(runs, time.Local))
+		},
+	}
+}
+
+type showFlags struct {
+	failed bool
+	rows   int
+	step   string
+}
+
+func newShowCommand(a *app) *cobra.Command {
+	var flags showFlags
+	c := &cobra.Command{
+		Use:   "show [RUN]",
+		Short: "Show what a run did, and which rows failed",
+		Long: `Show what a run did: the last one, or the one whose id begins with RUN. With
+--failed --format csv it prints the failed rows as they were, plus _line, _step
+and _error: mend the file and read it again. Its cells are unchanged, so open it
+in a spreadsheet only if you trust where it came from.`,
+		Example: `  bxflow show
+  bxflow show --failed --format csv > failed.csv`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			prefix := ""
+			if len(args) == 1 {
+				prefix = args[0]
+			}
+			return a.showCommand(c.Context(), prefix, flags)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&flags.failed, "failed", false, "only what failed, all of it")
+	f.IntVar(&flags.rows, "rows", 20, "how many failures the text shows; 0: all")
+	f.StringVar(&flags.step, "step", "", "with --failed: only this `step`")
+	return c
+}
+
+func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) error {
+	if err := a.formats("text", "json", "csv"); err != nil {
+		return err
+	}
+	if a.flags.format == "csv" && !flags.failed {
+		return usage("--format csv is for --failed: the failed rows")
+	}
+	j, err := a.openJournal(ctx)
+	if err != nil {
+		return err
+	}
+	run, err := j.Run(ctx, prefix)
+	var unknown *journal.UnknownError
+	if errors.As(err, &unknown) {
+		return usage("%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	res := run.Result()
+	if run.Crashed() {
+		res.Status, res.Error = engine.StatusInterrupted, "its process ended before the run did"
+	}
+	switch {
+	case flags.failed && a.flags.format == "csv":
+		return report.Failed(a.stdout, nil, 0, report.FailedChanges(ctx, run, flags.step))
+	case flags.failed && a.flags.format == "json":
+		return report.FailedJSON(a.stdout, res, report.FailedChanges(ctx, run, flags.step))
+	case flags.failed:
+		flags.rows = 0
+	}
+	return a.showRun(ctx, report.Run{Result: res, Changes: run, Rows: flags.rows, Next: a.afterRun(res)})
+}
