@@ -23,6 +23,7 @@ type row struct {
 	Source      string
 	Key         string
 	ExternalKey string
+	KeyField    string
 	Import      int64
 	Needs       string
 	Reason      string
@@ -42,14 +43,14 @@ type row struct {
 // planColumns are what the plan fixes, stateColumns what the run writes; each
 // group ends with its checksum. The methods below keep to this order.
 const (
-	planColumns = `seq, step, step_idx, kind, alters, entity, type_id, ref, source, record_key, external_key,
+	planColumns = `seq, step, step_idx, kind, alters, entity, type_id, ref, source, record_key, external_key, key_field,
 		import, needs, reason, line, row, plan_crc`
 	stateColumns = `item_id, fields, state, open, attempt, sent_at, error, warnings, state_crc`
 
 	insertRow = `INSERT INTO changes (plan, ` + planColumns + `, ` + stateColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	reviseRow = `UPDATE changes SET (` + planColumns + `, ` + stateColumns + `) =
-		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
 	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		WHERE plan = ? AND seq = ?`
 	selectRow = `SELECT ` + planColumns + `, ` + stateColumns + ` FROM changes `
@@ -57,7 +58,7 @@ const (
 
 func (r *row) planPart() []any {
 	return []any{
-		r.Seq, r.Step, r.Index, r.Kind, r.Alters, r.Entity, r.TypeID, r.Ref, r.Source, r.Key, r.ExternalKey,
+		r.Seq, r.Step, r.Index, r.Kind, r.Alters, r.Entity, r.TypeID, r.Ref, r.Source, r.Key, r.ExternalKey, r.KeyField,
 		r.Import, r.Needs, r.Reason, r.Line, r.Row,
 	}
 }
@@ -101,7 +102,7 @@ func checksum(values []any) int64 {
 func rowOf(c *engine.Change) (*row, error) {
 	r := &row{
 		Seq: c.Seq, Step: c.Step, Index: int64(c.Index), Kind: string(c.Kind), Entity: c.Entity,
-		TypeID: int64(c.TypeID), Ref: c.Ref, Source: c.Source, Key: c.Key, ExternalKey: c.ExternalKey,
+		TypeID: int64(c.TypeID), Ref: c.Ref, Source: c.Source, Key: c.Key, ExternalKey: c.ExternalKey, KeyField: c.KeyField,
 		Reason: c.Reason, Line: int64(c.Line), ItemID: c.ID, State: string(c.State),
 		Attempt: int64(c.Attempt), SentAt: c.SentAt, Error: c.Error, Warnings: c.Warnings,
 	}
@@ -125,7 +126,7 @@ func (r *row) change() (*engine.Change, error) {
 	c := &engine.Change{
 		Seq: r.Seq, Step: r.Step, Index: int(r.Index), Kind: engine.Kind(r.Kind), Entity: r.Entity,
 		TypeID: int(r.TypeID), ID: r.ItemID, Ref: r.Ref, Source: r.Source, Key: r.Key,
-		ExternalKey: r.ExternalKey, Import: r.Import != 0, Reason: r.Reason, Line: int(r.Line),
+		ExternalKey: r.ExternalKey, KeyField: r.KeyField, Import: r.Import != 0, Reason: r.Reason, Line: int(r.Line),
 		State: engine.State(r.State), Attempt: int(r.Attempt), SentAt: r.SentAt,
 		Error: r.Error, Warnings: r.Warnings,
 	}
@@ -148,7 +149,7 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	var r row
 	var planSum, stateSum int64
 	err := rows.Scan(
-		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Alters, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey,
+		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Alters, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey, &r.KeyField,
 		&r.Import, &r.Needs, &r.Reason, &r.Line, &r.Row, &planSum,
 		&r.ItemID, &r.Fields, &r.State, &r.Open, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &stateSum,
 	)

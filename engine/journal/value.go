@@ -145,15 +145,28 @@ func appendMap(b []byte, m map[string]any) ([]byte, error) {
 }
 
 func appendMulti(b []byte, rows []engine.MultiValue) ([]byte, error) {
-	for _, r := range rows {
-		if !utf8.ValidString(r.Type) || !utf8.ValidString(r.Value) {
-			return nil, errNotUTF8(r.Value)
+	b = append(b, '[')
+	for i, r := range rows {
+		if i > 0 {
+			b = append(b, ',')
 		}
+		b = append(b, '{')
+		if r.ID != 0 {
+			b = append(strconv.AppendInt(append(b, `"id":`...), r.ID, 10), ',')
+		}
+		var err error
+		if r.Type != "" {
+			if b, err = appendText(append(b, `"type":`...), r.Type); err != nil {
+				return nil, err
+			}
+			b = append(b, ',')
+		}
+		if b, err = appendText(append(b, `"value":`...), r.Value); err != nil {
+			return nil, err
+		}
+		b = append(b, '}')
 	}
-	if len(rows) == 0 {
-		return append(b, "[]"...), nil
-	}
-	return appendJSON(b, rows)
+	return append(b, ']'), nil
 }
 
 // appendText writes a text. Most need no escapes.

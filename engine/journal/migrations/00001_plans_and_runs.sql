@@ -31,6 +31,7 @@ CREATE TABLE changes (
     source       TEXT NOT NULL,
     record_key   TEXT NOT NULL,
     external_key TEXT NOT NULL,
+    key_field    TEXT NOT NULL,
     import       INTEGER NOT NULL,
     needs        TEXT NOT NULL, -- JSON; empty for none
     reason       TEXT NOT NULL,
