@@ -1,0 +1,159 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// manyRows is a file of n clients, every third of them gold, every second paid.
+func manyRows(n int) string {
+	var b strings.Builder
+	b.WriteString("cpf,name,phone,plan,paid\n")
+	for i := range n {
+		plan, paid := "basic", "no"
+		if i%3 == 0 {
+			plan = "gold"
+		}
+		if i%2 == 0 {
+			paid = "yes"
+		}
+		fmt.Fprintf(&b, "%d,Cliente %d,+55119%08d,%s,%s\n", 70000+i, i, i, plan, paid)
+	}
+	return b.String()
+}
+
+// complete checks that each row made exactly one contact and one card, in the
+// stage that it asks for.
+func complete(t *testing.T, w *world, n int) {
+	t.Helper()
+	contacts, cards, moved := map[any]int{}, map[any]int{}, 0
+	for _, c := range w.items("contact") {
+		contacts[c["UF_CRM_1737980095947"]]++
+	}
+	for _, c := range w.items("dynamic_128") {
+		cards[c["title"]]++
+		if strings.HasPrefix(fmt.Sprint(c["title"]), "Card of") && c["stageId"] == "DT128_42:PREPARATION" {
+			moved++
+		}
+	}
+	for i := range n {
+		if got := contacts[fmt.Sprint(70000+i)]; got != 1 {
+			t.Errorf("row %d has %d contacts", i, got)
+		}
+		if got := cards[fmt.Sprintf("Card of Cliente %d", i)]; got != 1 {
+			t.Errorf("row %d has %d cards", i, got)
+		}
+	}
+	if want := (n + 1) / 2; moved != want {
+		t.Errorf("%d cards were moved, want %d", moved, want)
+	}
+}
+
+// Whatever goes wrong on the way, each row is written once.
+func TestApplyThroughFaults(t *testing.T) {
+	t.Parallel()
+	tests := map[string][]string{
+		"none":             nil,
+		"answers lost":     {"drop-after:p=0.3,seed=1"},
+		"requests lost":    {"drop-before:p=0.3,seed=2"},
+		"answers cut":      {"truncate:p=0.3,seed=3"},
+		"gateway errors":   {"html-502:p=0.3,seed=4"},
+		"server errors":    {"error-500:p=0.3,seed=5"},
+		"bucket refusals":  {"limit-503:p=0.2,seed=6"},
+		"method refusals":  {"limit-429:p=0.1,seed=7"},
+		"all of them":      {"drop-after:p=0.1,seed=8", "drop-before:p=0.1,seed=9", "truncate:p=0.1,seed=10", "limit-503:p=0.1,seed=11", "html-502:p=0.1,seed=12"},
+		"slow, then lost":  {"slow:p=0.3,delay=3s,seed=13", "drop-after:p=0.2,seed=14"},
+		"first write lost": {"drop-after:nth=3"},
+	}
+	for name, faults := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, sandbox.Options{Rate: 20, Burst: 50, RequestLimit: 4 * time.Second, Latency: 50 * time.Millisecond, Faults: faults})
+				const n = 400
+				w.file("rows.csv", manyRows(n))
+				result := w.run(w.job(onboarding))
+				if result.Status != engine.StatusSucceeded {
+					t.Errorf("run ends %s: %s", result.Status, result.Error)
+				}
+				complete(t, w, n)
+			})
+		})
+	}
+}
+
+// A run that is interrupted stops at a safe point.
+func TestApplyInterrupted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{Rate: 2, Burst: 10, RequestLimit: 4 * time.Second, Latency: 300 * time.Millisecond})
+		w.file("rows.csv", manyRows(500))
+		h, _ := w.plan(w.job(onboarding))
+		client := w.open()
+		catalog, err := client.Catalog(t.Context(), h.Needs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := w.journal.Begin(t.Context(), h.ID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := engine.ApplyOptions{
+			Header: h, RunID: run.ID(), Started: time.Now(), Catalog: catalog, Reader: client, Writer: client, Gauge: client,
+			Log: run, Fence: 5 * time.Second,
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		result, err := engine.Apply(ctx, o)
+		if !errors.Is(err, context.DeadlineExceeded) || result.Status != engine.StatusInterrupted {
+			t.Fatalf("run ends %s with error %v, want an interruption", result.Status, err)
+		}
+		if took := time.Since(o.Started); took > 6*time.Second {
+			t.Errorf("it took %s to stop", took)
+		}
+		left := 0
+		for c, err := range run.Changes(t.Context(), engine.Filter{States: []engine.State{engine.StateSent, engine.StateUnknown}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("change %d is %s", c.Seq, c.State)
+			left++
+		}
+		if left > 0 {
+			t.Errorf("%d changes are in doubt, want what was in flight to be finished", left)
+		}
+		if err := run.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		result, err = engine.Apply(t.Context(), o)
+		if err != nil || result.Status != engine.StatusSucceeded {
+			t.Fatalf("the rest ends %s with error %v", result.Status, err)
+		}
+		complete(t, w, 500)
+	})
+}
+
+// on_error stops a run that fails too often, and what was not tried is left.
+func TestOnErrorStops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{Rate: 100, Burst: 1000})
+	var b strings.Builder
+	b.WriteString("cpf,name\n")
+	for i := range 300 {
+		fmt.Fprintf(&b, "%d,\n", 70000+i)
+	}
+	w.file("rows.csv", b.String())
+	job := w.job("version: 1\nname: stops\non_error: {stop_after: 60}\nsteps:\n  - select: contact\n  - update: contact\n    set: {name: null, lastName: null}\n")
+	h, changes := w.plan(job)
+	if h.Cleared == 0 {
+		t.Fatalf("nothing is to be cleared:\n%s", show(changes))
+	}
+}
