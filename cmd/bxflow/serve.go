@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bxflow/bxflow/cmd/bxflow/internal/daemon"
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/journal"
+	"github.com/bxflow/bxflow/engine/report"
+	"github.com/bxflow/bxflow/jobs"
+	"github.com/bxflow/bxflow/steps"
+)
+
+func newServeCommand(a *app) *cobra.Command {
+	var addr string
+	c := &cobra.Command{
+		Use:   "serve DIR",
+		Short: "Run the jobs of a folder on their schedules",
+		Long: `Run the jobs of a folder whenever their schedule says so, without asking, until
+told to stop. A job of mode plan only logs what it would change. Files may come,
+change and go meanwhile; one that is broken is logged, and the version before it
+goes on. A page with the jobs, their next due times and the last runs is at
+--addr, metrics for Prometheus at /metrics beside it, and /healthz.`,
+		Example: `  bxflow serve jobs
+  bxflow serve jobs --addr 127.0.0.1:9000 --log-format json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.serveCommand(c.Context(), args[0], addr)
+		},
+	}
+	c.Flags().StringVar(&addr, "addr", "127.0.0.1:8024", "`address` of the page and the metrics; empty: none")
+	return c
+}
+
+func (a *app) serveCommand(ctx context.Context, dir, addr string) (err error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return usage("%w", err)
+	}
+	if !info.IsDir() {
+		return usage("%s: serve takes a folder of job files; to run one job now, use run", dir)
+	}
+	if err := a.logOnly(); err != nil {
+		return err
+	}
+	state, err := a.stateDir()
+	if err != nil {
+		return err
+	}
+	history, err := daemon.OpenHistory(state)
+	if errors.Is(err, daemon.ErrBusy) {
+		return refused("%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, history.Close()) }()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+
+	err = daemon.Serve(ctx, daemon.Options{
+		Dir: dir, Addr: addr, Version: thisVersion().Version, Log: a.log, History: history,
+		Files: jobFiles, Parse: a.parseJob, Portal: a.portalName, Run: a.runScheduled, Runs: a.latestRuns,
+		Mask: mask, Reload: reload,
+	})
+	if errors.Is(err, daemon.ErrCut) {
+		return &exitError{code: exitInterrupted, err: err}
+	}
+	return err
+}
+
+// logOnly turns bars off: what several jobs do at a time goes to the log.
+func (a *app) logOnly() error {
+	a.progress = report.NewProgress(a.stderr, 0)
+	log, err := a.newLogger(a.progress)
+	if err != nil {
+		return err
+	}
+	a.log = log
+	a.progress.LogTo(log)
+	return nil
+}
+
+// parseJob reads the text of a job file with the parameters of the command line.
+func (a *app) parseJob(path string, text []byte) (*engine.Job, error) {
+	params, err := a.params()
+	if err != nil {
+		return nil, err
+	}
+	return jobs.Parse(path, text, jobs.Options{
+		Kinds: steps.All(), Params: params, Getenv: a.getenv, CheckSchedule: checkSchedule,
+	})
+}
+
+// portalName is what a job's portal is called, without its secret.
+func (a *app) portalName(job *engine.Job) (string, error) {
+	t, err := a.resolve(job.Portal, job.Dir)
+	if err != nil {
+		return "", err
+	}
+	if t.ref != "" {
+		return t.ref, nil
+	}
+	return t.address.String(), nil
+}
+
+// runScheduled does what the mode of a job says, without asking.
+func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Outcome, err error) {
+	j, done, err := a.journalFor(ctx, job)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	before, err := a.usage(job)
+	if err != nil {
+		return out, err
+	}
+	p, err := a.planJob(ctx, j, job)
+	if err != nil {
+		return out, err
+	}
+	out.Header = p.plan.Header()
+	if err := p.refusal(); err != nil || job.Mode == engine.ModePlan {
+		return out, err
+	}
+	_, result, err := a.applyPlan(ctx, j, p)
+	if result != nil {
+		own := *result
+		own.Usage = since(before, result.Usage)
+		out.Result = &own
+	}
+	return out, err
+}
+
+// usage is what was asked of a job's portal so far. The portal stays open from
+// run to run, and counts on.
+func (a *app) usage(job *engine.Job) (engine.Usage, error) {
+	t, err := a.resolve(job.Portal, job.Dir)
+	if err != nil {
+		return engine.Usage{}, err
+	}
+	s, err := a.open(t)
+	if err != nil {
+		return engine.Usage{}, err
+	}
+	return s.Usage(), nil
+}
+
+func since(before, now engine.Usage) engine.Usage {
+	return engine.Usage{
+		Requests: now.Requests - before.Requests,
+		Commands: now.Commands - before.Commands,
+		Rejected: now.Rejected - before.Rejected,
+		Retried:  now.Retried - before.Retried,
+	}
+}
+
+// journalFor returns where a job's plan goes: one that is never applied leaves
+// no trace.
+func (a *app) journalFor(ctx context.Context, job *engine.Job) (j *journal.Journal, done func() error, err error) {
+	if job.Mode != engine.ModePlan {
+		j, err = a.openJournal(ctx)
+		return j, func() error { return nil }, err
+	}
+	dir, err := a.stateDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err = journal.Scratch(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return j, j.Close, nil
+}
+
+// latestRuns lists the runs of the state folder, the last one first.
+func (a *app) latestRuns(ctx context.Context) ([]engine.Result, error) {
+	j, err := a.openJournal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return j.Runs(ctx)
+}
