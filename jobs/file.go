@@ -26,7 +26,7 @@ func (d *decoder) file(root *node) {
 	}
 	d.version(root, parts["version"])
 	d.job.Name = d.name(root, parts["name"])
-	d.job.Description = d.word(parts["description"], "description").Text
+	d.job.Description = d.text(parts["description"], "description")
 	d.job.Portal = d.word(parts["portal"], "portal").Text
 	if mode := d.choice(parts["mode"], "mode", string(engine.ModeApply), string(engine.ModePlan)); mode != "" {
 		d.job.Mode = engine.Mode(mode)
@@ -45,6 +45,9 @@ func (d *decoder) file(root *node) {
 
 // entries gives the values of a mapping by key, and reports keys that there are not.
 func (d *decoder) entries(n *node, what string, allowed []string) (map[string]*node, bool) {
+	if n.faulty {
+		return nil, false
+	}
 	if n.shape != mapping {
 		d.fault(n.pos, "it may have "+strings.Join(allowed, ", "), "%s is a mapping of keys, not %s", what, n.describe())
 		return nil, false
@@ -78,30 +81,37 @@ func (d *decoder) name(root, n *node) string {
 	}
 	name := d.word(n, "name").Text
 	const longest = 100
-	switch {
-	case name == "" && n.shape == scalar:
-		d.fault(n.pos, "write a short name", "the job's name is empty")
-	case len([]rune(name)) > longest || strings.ContainsAny(name, "\r\n\t"):
+	if len([]rune(name)) > longest || strings.ContainsAny(name, "\r\n\t") {
 		d.fault(n.pos, "write a short name on one line", "the job's name is longer than %d characters or one line", longest)
 	}
 	return name
 }
 
-// word reads a single value that is not an expression.
+// word reads a single value that is not an expression. It is empty only where there is none, or where it is wrong.
 func (d *decoder) word(n *node, key string) engine.Word {
 	if n == nil {
 		return engine.Word{}
 	}
-	w := engine.Word{Text: n.text, Pos: n.pos}
 	switch {
+	case n.faulty:
 	case n.shape != scalar || n.null:
 		d.fault(n.pos, "", "%s takes a single value, not %s", key, n.describe())
+	case strings.TrimSpace(n.text) == "":
+		d.fault(n.pos, "leave the line out, or write a value", "%s is empty", key)
 	case strings.Contains(n.text, "${{"):
 		d.fault(n.pos, "write the value out", "%s cannot be an expression: it is read before there are values", key)
 	default:
-		return w
+		return engine.Word{Text: n.text, Pos: n.pos}
 	}
 	return engine.Word{Pos: n.pos}
+}
+
+// text reads words for people, which may be empty.
+func (d *decoder) text(n *node, key string) string {
+	if n == nil || n.shape == scalar && n.text == "" {
+		return ""
+	}
+	return d.word(n, key).Text
 }
 
 // choice reads one of a few words.
@@ -262,11 +272,14 @@ func (d *decoder) scope() expression.Scope {
 
 // condition reads a bare expression.
 func (d *decoder) condition(n *node, key string) *engine.Predicate {
-	if n.shape == scalar && !n.null && strings.TrimSpace(n.text) != "" {
+	if n.shape == scalar && !n.null && !n.faulty && strings.TrimSpace(n.text) != "" {
 		return &engine.Predicate{Pos: n.pos, Source: n.text}
 	}
+	if n.faulty {
+		return nil
+	}
 	hint := ""
-	if n.comment != "" {
+	if n.missing() { // all of it was taken for a comment, perhaps
 		if mended, ok := mend(d.line(n.pos.Line)); ok {
 			hint = "write " + strings.TrimSpace(mended)
 		}
@@ -283,6 +296,9 @@ type placed struct {
 
 // compile checks an expression against what it may use.
 func (d *decoder) compile(p placed, scope expression.Scope, step string) {
+	if p.node.faulty {
+		return
+	}
 	err := p.expr.Compile(scope)
 	if err == nil {
 		return
@@ -291,7 +307,7 @@ func (d *decoder) compile(p placed, scope expression.Scope, step string) {
 		if problem.Pos.Line > p.node.pos.Line {
 			problem.Pos.Column += p.node.indent
 		}
-		if p.node.comment != "" && problem.Hint == "" {
+		if cut := p.node.comment != "" && !strings.Contains(p.node.text, "${{"); cut && problem.Hint == "" {
 			if mended, ok := mend(d.line(p.node.pos.Line)); ok {
 				problem.Hint = "if " + p.node.comment + " belongs to it, write " + strings.TrimSpace(mended)
 			}

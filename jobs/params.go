@@ -50,7 +50,7 @@ func (d *decoder) param(key engine.Word, n *node) {
 		kind = "string"
 	}
 	d.job.ParamTypes[key.Text] = staticType(kind)
-	d.word(parts["description"], "description")
+	d.text(parts["description"], "description")
 	var values []string
 	for _, w := range d.words(parts["values"], "values") {
 		values = append(values, w.Text)
@@ -76,14 +76,14 @@ type paramKind struct {
 // paramValue finds a parameter's value. The default is checked even where another value was given.
 func (d *decoder) paramValue(key engine.Word, k paramKind, fallback *node, required bool) {
 	if fallback != nil {
-		if w := d.word(fallback, k.what); w.Text != "" {
+		if fallback.shape == scalar && fallback.text == "" && !fallback.null && k.kind == "string" {
+			d.job.Params[key.Text] = ""
+		} else if w := d.word(fallback, k.what); w.Text != "" {
 			value, err := d.parse(k, w.Text)
 			if err != nil {
 				d.fault(w.Pos, "", "default of %s: %v", k.what, err)
 			}
 			d.job.Params[key.Text] = value
-		} else if fallback.shape == scalar && !fallback.null {
-			d.job.Params[key.Text] = w.Text
 		}
 	}
 	given, ok := d.options.Params[key.Text]

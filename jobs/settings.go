@@ -88,7 +88,10 @@ func entry(n *node, key string) *node {
 
 // object reads the verb's own value.
 func (d *stepDecoder) object(s setting, n *node) {
-	if n.shape == scalar && n.text == "" || n.null {
+	if n.faulty {
+		return
+	}
+	if n.shape == scalar && strings.TrimSpace(n.text) == "" || n.null {
 		wanted := map[string]string{
 			"entity": "the name of an entity, such as contact", "step": "the id of a step above", "value": "a value",
 		}
@@ -152,8 +155,9 @@ func (d *stepDecoder) integer(n *node, name string) int {
 func (d *stepDecoder) valueOf(n *node, name string) *engine.Value {
 	v := &engine.Value{Pos: n.pos}
 	switch {
+	case n.faulty:
 	case n.shape == mapping:
-		d.fault(n.pos, bracesHint(n), "%s takes a value or a list of values, not a mapping", name)
+		d.fault(n.pos, "", "%s takes a value or a list of values, not a mapping", name)
 		return v
 	case n.shape == list:
 		v.IsList = true
@@ -163,6 +167,7 @@ func (d *stepDecoder) valueOf(n *node, name string) *engine.Value {
 				continue
 			}
 			v.List = append(v.List, d.scalarOf(item, name))
+			n.faulty = n.faulty || item.faulty
 		}
 	default:
 		v = d.scalarOf(n, name)
@@ -173,23 +178,18 @@ func (d *stepDecoder) valueOf(n *node, name string) *engine.Value {
 
 // scalarOf reads a single value.
 func (d *stepDecoder) scalarOf(n *node, name string) *engine.Value {
-	if n.missing() {
+	if n.missing() && !n.faulty {
 		d.fault(n.pos, "write null to clear the field, \"\" for blank text, or leave the line out", "%s has nothing written after it", name)
 	}
 	return &engine.Value{Pos: n.pos, Text: n.text, Null: n.null}
 }
 
-// bracesHint recognises {{ … }} without a $, which YAML reads as mappings.
-func bracesHint(n *node) string {
-	if len(n.pairs) == 1 && n.pairs[0].value.null {
-		return "an expression is written ${{ … }}"
-	}
-	return ""
-}
-
 // fieldValues reads a mapping of fields to values.
 func (d *stepDecoder) fieldValues(n *node, name string) []engine.FieldValue {
 	if n.shape != mapping {
+		if n.faulty {
+			return nil
+		}
 		d.fault(n.pos, "write field: value lines below it", "%s is a mapping of fields, not %s", name, n.describe())
 		return nil
 	}
@@ -223,8 +223,8 @@ func (d *stepDecoder) matchLists(n *node, name string) []engine.MatchList {
 	return lists
 }
 
-// checkKeys reports the keys of a step that its kind does not have.
-func (d *stepDecoder) checkKeys(n *node, settings []setting, common []string) {
+// checkKeys reports the keys of a step that its kind does not have, but for those that were reported already.
+func (d *stepDecoder) checkKeys(n *node, settings []setting, common []string, reported ...string) {
 	known := slices.Clone(common)
 	for _, s := range settings {
 		if s.key != "" {
@@ -232,8 +232,9 @@ func (d *stepDecoder) checkKeys(n *node, settings []setting, common []string) {
 		}
 	}
 	for _, p := range n.pairs {
-		if p.key.Text != d.verb.Text && !slices.Contains(known, p.key.Text) {
-			d.fault(p.key.Pos, expression.Suggest(p.key.Text, known), "%s has no key %q", d.verb.Text, p.key.Text)
+		key := p.key.Text
+		if key != d.verb.Text && !slices.Contains(known, key) && !slices.Contains(reported, key) {
+			d.fault(p.key.Pos, expression.Suggest(key, slices.Clone(known)), "%s has no key %q", d.verb.Text, key)
 		}
 	}
 }

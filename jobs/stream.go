@@ -137,7 +137,7 @@ func (s *stepper) source(n *node, source engine.Source, d *stepDecoder) {
 			s.fault(value.pos, "put it on the steps below", "%s begins a stream and takes no %s", d.verb.Text, key)
 		}
 	}
-	d.checkKeys(n, settings, common)
+	d.checkKeys(n, settings, common[:sourceKeys], common[sourceKeys:]...)
 	d.fill(settings, n)
 	spec := &engine.SourceSpec{Common: s.common(n, d.verb, s.defaultID(source.Makes(), d.verb.Text, "")), Source: source}
 	s.stream = &engine.Stream{Source: spec}
@@ -194,20 +194,20 @@ func entityKey(name string) string {
 // common reads the keys that every step has.
 func (s *stepper) common(n *node, verb engine.Word, fallback func() string) engine.Common {
 	c := engine.Common{Name: s.word(entry(n, "name"), "name").Text, Pos: verb.Pos}
-	id := s.word(entry(n, "id"), "id")
-	switch {
-	case id.Text == "" && entry(n, "id") == nil:
+	if entry(n, "id") == nil {
 		c.ID = fallback()
 		s.taken = append(s.taken, c.ID)
 		return c
-	case id.Text == "" && s.line(id.Pos.Line) != "":
-		s.fault(id.Pos, "leave it out to have one made", "the id is empty")
 	}
+	id := s.word(entry(n, "id"), "id")
 	c.ID = id.Text
-	if err := expression.CheckName(id.Text); err != nil && id.Text != "" {
+	if id.Text == "" {
+		return c
+	}
+	if err := expression.CheckName(id.Text); err != nil {
 		s.fault(id.Pos, "", "id %v", err)
 	}
-	if first, ok := s.ids[id.Text]; ok && id.Text != "" {
+	if first, ok := s.ids[id.Text]; ok {
 		s.fault(id.Pos, "choose another", "id %q is that of the step in line %d", id.Text, first.pos.Line)
 	}
 	return c

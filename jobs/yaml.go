@@ -50,6 +50,7 @@ type node struct {
 	// indent is the number of characters before each further line of a literal block.
 	indent  int
 	comment string // after a plain scalar on its line
+	faulty  bool   // what is wrong with it has been reported
 	items   []*node
 	pairs   []pair
 }
@@ -66,6 +67,8 @@ func (n *node) missing() bool { return n.null && n.text == "" }
 // describe names the node in messages.
 func (n *node) describe() string {
 	switch {
+	case n.faulty:
+		return "what YAML makes of it"
 	case n.shape != scalar:
 		return n.shape.String()
 	case n.missing():
@@ -197,7 +200,7 @@ func secondDocument(lines []string) engine.Pos {
 
 // entryLine is a line with a key and a plain or half-quoted value on it.
 func entryLine() *regexp.Regexp {
-	return regexp.MustCompile(`^(\s*(?:- +)*(?:[^\s"'#&*!|>%@{}\[\],:][^:#]*|"[^"]*"|'[^']*'): +)(\S.*?)\s*$`)
+	return regexp.MustCompile(`^( *(?:- +)*(?:[^\s"'#&*!|>%@{}\[\],:][^:#]*|"[^"]*"|'[^']*'): +)(\S.*?)\s*$`)
 }
 
 // mend puts the value of a line in quotes. It tells whether that changes anything.
@@ -210,8 +213,16 @@ func mend(line string) (mended string, ok bool) {
 	if wholeQuote(value) || strings.ContainsAny(value[:1], "|>{[&*") {
 		return "", false
 	}
-	return parts[1] + quoted(value), true
+	// A comment behind an expression stays a comment.
+	rest := ""
+	if end := strings.LastIndex(value, "}}"); end >= 0 && comment().MatchString(value[end+2:]) {
+		value, rest = value[:end+2], value[end+2:]
+	}
+	return parts[1] + quoted(value) + rest, true
 }
+
+// comment is a comment of YAML and the space before it.
+func comment() *regexp.Regexp { return regexp.MustCompile(`^\s+#`) }
 
 // wholeQuote tells whether a value is in quotes from its beginning to its end.
 func wholeQuote(value string) bool {
@@ -226,12 +237,12 @@ func (d *decoder) convert(y *yaml.Node) *node {
 	n := &node{pos: engine.Pos{Line: y.Line, Column: y.Column}}
 	if y.Kind == yaml.AliasNode {
 		d.fault(n.pos, "write the value out", "*%s is an alias of YAML, which job files don't have", y.Value)
-		return &node{pos: n.pos, plain: true, text: "*" + y.Value}
+		return &node{pos: n.pos, faulty: true}
 	}
 	if y.Anchor != "" {
 		d.fault(n.pos, "leave it out, or put the value in quotes", "&%s is an anchor of YAML, which job files don't have", y.Anchor)
 	}
-	if d.tagged(y, n) {
+	if d.tagged(y, n) || d.bare(y, n) {
 		return n
 	}
 	switch y.Kind {
@@ -254,12 +265,22 @@ func (d *decoder) tagged(y *yaml.Node, n *node) bool {
 	if y.Style&yaml.TaggedStyle == 0 {
 		return false
 	}
-	n.text, n.plain = strings.TrimSpace(y.Tag+" "+y.Value), true
+	n.faulty = true
 	hint := "leave it out"
 	if mended, ok := mend(d.line(y.Line)); ok && y.Kind == yaml.ScalarNode {
 		hint = "write " + strings.TrimSpace(mended)
 	}
 	d.fault(n.pos, hint, "%s is a tag of YAML, so that nothing of it would be left", y.Tag)
+	return true
+}
+
+// bare reports {{ … }}, which YAML reads as a mapping inside a mapping.
+func (d *decoder) bare(y *yaml.Node, n *node) bool {
+	if y.Kind != yaml.MappingNode || len(y.Content) == 0 || y.Content[0].Kind != yaml.MappingNode {
+		return false
+	}
+	n.faulty = true
+	d.fault(n.pos, "write ${{ … }}, or put text with braces in quotes", "an expression is not written {{ … }}")
 	return true
 }
 
@@ -317,6 +338,6 @@ func (d *decoder) unfinished(n *node) {
 	}
 	if mended, ok := mend(d.line(n.pos.Line)); ok {
 		d.fault(n.pos, "write "+strings.TrimSpace(mended), "YAML takes %q for a comment and cuts the expression off", n.comment)
-		n.text += " " + n.comment
+		n.faulty = true
 	}
 }

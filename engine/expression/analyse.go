@@ -3,6 +3,7 @@ package expression
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -117,7 +118,11 @@ func (a *analysis) identifier(n *ast.IdentifierNode) {
 // unknown reports a name that the scope does not have.
 func (a *analysis) unknown(n ast.Node, name string) {
 	if name == nameRow {
-		a.fault(n, Suggest(name, a.names()), "there is no row here: the stream has no `read`")
+		hint := "only the steps below a `read` have one"
+		if ids := keys(a.scope.Items); len(ids) > 0 {
+			hint = "use a field of " + strings.Join(ids, " or ")
+		}
+		a.fault(n, hint, "there is no row here")
 		return
 	}
 	if name == namePlan {

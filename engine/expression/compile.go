@@ -274,6 +274,10 @@ func (f *mismatchFinder) Visit(node *ast.Node) {
 		return
 	}
 	left, right := n.Left.Nature(), n.Right.Nature()
+	if n.Operator == "in" && right.IsString() {
+		f.hint = "a part of a text is looked for with: text contains part"
+		return
+	}
 	if left.IsNumber() && right.IsString() || left.IsString() && right.IsNumber() {
 		f.hint = "one side is text: make a number of it with number(…) or int(…), or text of the other with string(…)"
 	}
