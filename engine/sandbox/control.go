@@ -20,11 +20,9 @@ func (p *Portal) control(r *http.Request, body io.Reader) *answer {
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() || r.Header.Get("Origin") != "" {
 		return plainAnswer(http.StatusForbidden, object{{"error", "only on loopback"}})
 	}
-	var data []byte
-	if body != nil {
-		if data, err = io.ReadAll(io.LimitReader(body, maxControl)); err != nil {
-			return plainAnswer(http.StatusBadRequest, object{{"error", "body: cut short"}})
-		}
+	data, err := io.ReadAll(io.LimitReader(body, maxControl))
+	if err != nil {
+		return plainAnswer(http.StatusBadRequest, object{{"error", "body: cut short"}})
 	}
 	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, "/_sandbox/") {
 	case "GET stats":

@@ -35,7 +35,11 @@ type answer struct {
 // ServeHTTP answers REST requests under /rest/ and, on loopback only, the
 // control requests under /_sandbox/.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := p.answer(r, http.MaxBytesReader(w, r.Body, maxBody), nil)
+	var body io.Reader = http.NoBody
+	if r.Body != nil {
+		body = http.MaxBytesReader(w, r.Body, maxBody)
+	}
+	a := p.answer(r, body, nil)
 	if a.drop {
 		panic(http.ErrAbortHandler)
 	}
@@ -69,12 +73,9 @@ func (p *Portal) answer(r *http.Request, body io.Reader, gone <-chan struct{}) *
 		return &answer{status: http.StatusNotFound, html: true, body: []byte("<html><body>404 Not Found</body></html>")}
 	}
 	began := time.Now()
-	var data []byte
-	if body != nil {
-		var err error
-		if data, err = io.ReadAll(body); err != nil {
-			return refusal(fault(http.StatusRequestEntityTooLarge, "INVALID_REQUEST", "The request is too large or was cut short"))
-		}
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return refusal(fault(http.StatusRequestEntityTooLarge, "INVALID_REQUEST", "The request is too large or was cut short"))
 	}
 	req := readRequest(r, data)
 	req.began = began

@@ -25,7 +25,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	in := r.Clone(ctx)
 	in.RemoteAddr = "127.0.0.1:0"
-	var body io.Reader
+	var body io.Reader = http.NoBody
 	if r.Body != nil {
 		defer r.Body.Close()
 		body = io.LimitReader(r.Body, maxBody)

@@ -1,0 +1,467 @@
+package sandbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sourcegraph/conc"
+
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// pass lets simulated time pass.
+func pass(t testing.TB, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+		t.Fatal("the test ended")
+	}
+}
+
+// admitted sends requests back to back and returns how many were let in.
+func admitted(t testing.TB, p *portal, n int) int {
+	t.Helper()
+	in := 0
+	for range n {
+		status, out := p.post(t, "server.time", `{}`)
+		switch {
+		case status == http.StatusOK:
+			in++
+		case status != http.StatusServiceUnavailable || out["error"] != "QUERY_LIMIT_EXCEEDED":
+			t.Fatalf("got %d %v", status, out)
+		}
+	}
+	return in
+}
+
+func TestBucket(t *testing.T) {
+	t.Parallel()
+
+	type step struct {
+		wait       time.Duration
+		send, want int
+	}
+	tests := map[string]struct {
+		drain string
+		steps []step
+	}{
+		"continuous": {sandbox.DrainContinuous, []step{
+			{0, 60, 50}, {500 * time.Millisecond, 10, 1}, {time.Second, 10, 2}, {10 * time.Second, 60, 20}, {time.Minute, 60, 50},
+		}},
+		"step": {sandbox.DrainStep, []step{
+			{0, 60, 50}, {500 * time.Millisecond, 10, 0}, {500 * time.Millisecond, 10, 2}, {999 * time.Millisecond, 5, 0}, {time.Minute, 60, 50},
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			synctest.Test(t, func(t *testing.T) {
+				p := open(t, sandbox.Options{Rate: 2, Burst: 50, Drain: tt.drain})
+				sent, let := 0, 0
+				for i, s := range tt.steps {
+					pass(t, s.wait)
+					got := admitted(t, p, s.send)
+					if got != s.want {
+						t.Errorf("step %d: %d of %d let in, want %d", i, got, s.send, s.want)
+					}
+					sent, let = sent+s.send, let+got
+				}
+				if s := p.Stats(); s.Requests != sent || s.RejectedBucket != sent-let {
+					t.Errorf("figures: %+v; want %d requests, %d rejected", s, sent, sent-let)
+				}
+			})
+		})
+	}
+}
+
+func TestBucketsAreThoseOfAddresses(t *testing.T) {
+	t.Parallel()
+
+	p := open(t, sandbox.Options{Rate: 1, Burst: 1})
+	for i, want := range []int{200, 503} {
+		for _, client := range []string{"10.0.0.1:1", "10.0.0.2:1", "[::1]:1"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.WebhookPath()+"server.time", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.RemoteAddr = client
+			rec := &recorder{header: http.Header{}}
+			p.ServeHTTP(rec, req)
+			if rec.status != want {
+				t.Errorf("request %d of %s: got %d, want %d", i, client, rec.status, want)
+			}
+		}
+	}
+	p.SetLimits(0, 0)
+	if got := admitted(t, p, 500); got != 500 {
+		t.Errorf("without a bucket: %d of 500 let in", got)
+	}
+}
+
+// recorder is a minimal response writer.
+type recorder struct {
+	header http.Header
+	status int
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(b []byte) (int, error) { return len(b), nil }
+
+func operating(out map[string]any) float64 {
+	f, _ := at(out, "time", "operating").(float64)
+	return f
+}
+
+func TestExecutionTime(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, sandbox.Options{
+			OperatingLimit: 10 * time.Second, OperatingWindow: 100 * time.Second,
+			Cost: map[string]time.Duration{"crm.item.add": 4 * time.Second, "server.time": 100 * time.Millisecond},
+		})
+		add := func() (int, map[string]any) { return p.post(t, "crm.item.add", `{"entityTypeId":128,"fields":{}}`) }
+		began := time.Now()
+		// The call that crosses the limit completes; the next one is refused.
+		for i, want := range []float64{4, 8, 12} {
+			status, out := add()
+			if status != http.StatusOK || operating(out) != want {
+				t.Errorf("add %d: %d, operating %v, want %v", i, status, operating(out), want)
+			}
+			// The oldest part of the sum goes when its sub-window does.
+			if got, want := at(out, "time", "operating_reset_at"), float64(began.Add(104*time.Second).Unix()); i > 0 && got != want {
+				t.Errorf("add %d: reset at %v, want %v", i, got, want)
+			}
+		}
+		if time.Since(began) != 12*time.Second {
+			t.Errorf("three adds took %v, want 12s", time.Since(began))
+		}
+		if status, code, _ := p.refused(t, "crm.item.add", `{"entityTypeId":128,"fields":{}}`); status != 429 || code != "OPERATION_TIME_LIMIT" {
+			t.Errorf("over the limit: got %d %s", status, code)
+		}
+		// Other methods go on, and up to a tenth of a second is free.
+		if _, out := p.post(t, "server.time", `{}`); operating(out) != 0 {
+			t.Errorf("a fast method: operating %v, want 0", operating(out))
+		}
+		pass(t, began.Add(100*time.Second).Sub(time.Now()))
+		if status, out := add(); status != http.StatusOK || operating(out) != 8 {
+			t.Errorf("after the first sub-window, with its 8 seconds: %d %v, want 8", status, out["time"])
+		}
+		if s := p.Stats(); s.RejectedOperating != 1 || s.ByMethod["crm.item.add"].Seconds != 16 || s.ByMethod["crm.item.add"].Calls != 4 {
+			t.Errorf("figures: %+v", s)
+		}
+	})
+}
+
+func TestExecutionTimeOfBatches(t *testing.T) {
+	t.Parallel()
+
+	const six = `{"cmd":{"a":"server.time","b":"server.time","c":"server.time","d":"server.time","e":"server.time","f":"server.time"}}`
+	tests := map[string]struct {
+		charge       string
+		nested, own  float64 // operating after one batch of six commands of 0.06 s
+		thirdRefused string
+	}{
+		"nested": {sandbox.ChargeNested, 0.36, 0, "command"},
+		"batch":  {sandbox.ChargeBatch, 0, 0.36, "batch"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			synctest.Test(t, func(t *testing.T) {
+				p := open(t, sandbox.Options{
+					OperatingLimit: 500 * time.Millisecond, Charge: tt.charge,
+					Cost: map[string]time.Duration{"*": 60 * time.Millisecond},
+				})
+				_, out := p.post(t, "batch", six)
+				if got := operating(out); got != tt.own {
+					t.Errorf("the batch's operating: got %v, want %v", got, tt.own)
+				}
+				if _, single := p.post(t, "server.time", `{}`); operating(single) != tt.nested {
+					t.Errorf("the method's operating: got %v, want %v", operating(single), tt.nested)
+				}
+				p.post(t, "batch", six)
+				status, out := p.post(t, "batch", six)
+				switch tt.thirdRefused {
+				case "batch":
+					if status != 429 || out["error"] != "OPERATION_TIME_LIMIT" {
+						t.Errorf("third batch: got %d %v, want 429", status, out)
+					}
+				default:
+					if got := at(out, "result", "result_error", "a", "error"); got != "OPERATION_TIME_LIMIT" {
+						t.Errorf("third batch: got %v, want its commands refused", out)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestCostAndLatencyTakeTheirTime(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, sandbox.Options{
+			Latency: 300 * time.Millisecond,
+			Cost:    map[string]time.Duration{"CRM.item.add": time.Second, "*": 10 * time.Millisecond},
+		})
+		began := time.Now()
+		p.call(t, "batch", `{"cmd":{"a":"crm.item.add?entityTypeId=128&fields[title]=1","b":"server.time","c":"crm.item.ADD?entityTypeId=128&fields[title]=2"}}`)
+		if got := time.Since(began); got != 2310*time.Millisecond {
+			t.Errorf("took %v, want 2.31s", got)
+		}
+	})
+}
+
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, sandbox.Options{
+			Seed: "empty", RequestLimit: 10 * time.Second, Cost: map[string]time.Duration{"crm.item.add": 4 * time.Second},
+		})
+		var cmd []string
+		for i := range 5 {
+			cmd = append(cmd, fmt.Sprintf(`"c%d":"crm.item.add?entityTypeId=128&fields[title]=%d"`, i, i))
+		}
+		began := time.Now()
+		if _, err := p.send(t, "batch", `{"cmd":{`+strings.Join(cmd, ",")+`}}`); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("got %v, want the connection closed", err)
+		}
+		if got := time.Since(began); got != 10*time.Second {
+			t.Errorf("cut off after %v, want 10s", got)
+		}
+		if n := len(p.items(t, 128)); n != 2 {
+			t.Errorf("%d items at the cut-off, want 2", n)
+		}
+		pass(t, time.Minute)
+		if n := len(p.items(t, 128)); n != 3 {
+			t.Errorf("%d items in the end, want 3: the command in hand ends, the others never begin", n)
+		}
+		if s := p.Stats(); s.Timeouts != 1 {
+			t.Errorf("timeouts: got %d, want 1", s.Timeouts)
+		}
+	})
+}
+
+// items returns the rows of a type, without paging.
+func (p *portal) items(t testing.TB, typeID int) []any {
+	t.Helper()
+	rows, _ := at(p.call(t, "crm.item.list", fmt.Sprintf(`{"entityTypeId":%d,"start":-1}`, typeID)), "items").([]any)
+	return rows
+}
+
+func TestARequestRunsOnWithoutItsClient(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, sandbox.Options{Seed: "empty", Cost: map[string]time.Duration{"crm.item.add": 5 * time.Second}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://portal.test"+p.WebhookPath()+"crm.item.add",
+			strings.NewReader(`{"entityTypeId":128,"fields":{}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		began := time.Now()
+		if _, err := p.http.Do(req); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the deadline", err)
+		}
+		if got := time.Since(began); got != time.Second {
+			t.Errorf("gave up after %v, want 1s", got)
+		}
+		pass(t, 10*time.Second)
+		if n := len(p.items(t, 128)); n != 1 {
+			t.Errorf("%d items, want 1: the portal works on", n)
+		}
+	})
+}
+
+func TestInFlight(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, sandbox.Options{Latency: time.Second})
+		var wg conc.WaitGroup
+		for range 7 {
+			wg.Go(func() {
+				res, err := p.send(t, "server.time", `{}`)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				res.Body.Close()
+			})
+		}
+		wg.Wait()
+		pass(t, 400*time.Millisecond)
+		admitted(t, p, 1)
+		if s := p.Stats(); s.MaxInFlight != 7 || s.PeakSecond != 7 || s.Requests != 8 {
+			t.Errorf("figures: %+v; want 7 in flight, a peak of 7, 8 requests", s)
+		}
+	})
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+
+	const add = `{"entityTypeId":128,"fields":{"title":"f"}}`
+	tests := map[string]struct {
+		spec  string
+		want  string // outcome of the first request
+		items int    // made by it
+	}{
+		"drop-before":              {"drop-before:count=1", "dropped", 0},
+		"drop-after":               {"drop-after:count=1", "dropped", 1},
+		"error-500":                {"error-500:count=1", "500 INTERNAL_SERVER_ERROR", 0},
+		"error-500 after the work": {"error-500:count=1,done=1", "500 INTERNAL_SERVER_ERROR", 1},
+		"html-502":                 {"html-502:count=1", "502 html", 0},
+		"truncate":                 {"truncate:count=1", "cut short", 1},
+		"slow":                     {"slow:count=1,delay=5s", "200 ", 1},
+		"limit-503":                {"limit-503:count=1", "503 QUERY_LIMIT_EXCEEDED", 0},
+		"limit-429":                {"limit-429:count=1", "429 OPERATION_TIME_LIMIT", 0},
+		"expired":                  {"expired:count=1", "401 expired_token", 0},
+		"another method":           {"drop-before:method=crm.item.update", "200 ", 1},
+		"late":                     {"late:count=1,delay=5s", "dropped", 0},
+		"lag":                      {"lag:count=1,delay=5s", "200 ", 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			synctest.Test(t, func(t *testing.T) {
+				p := open(t, sandbox.Options{Seed: "empty", Faults: []string{tt.spec}})
+				if got := outcome(t, p, "crm.item.add", add); got != tt.want {
+					t.Errorf("got %q, want %q", got, tt.want)
+				}
+				if n := len(p.items(t, 128)); n != tt.items {
+					t.Errorf("%d items, want %d", n, tt.items)
+				}
+				if tt.items == 0 && strings.Contains(tt.spec, "delay=") {
+					pass(t, 5*time.Second)
+					if n := len(p.items(t, 128)); n != 1 {
+						t.Errorf("%d items after the delay, want 1", n)
+					}
+				}
+				if got := outcome(t, p, "crm.item.add", add); got != "200 " {
+					t.Errorf("the next request: got %q, want it served", got)
+				}
+			})
+		})
+	}
+}
+
+// outcome sends a request and says in a word what came back.
+func outcome(t testing.TB, p *portal, method, body string) string {
+	t.Helper()
+	res, err := p.send(t, method, body)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return "dropped"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+		res.Body.Close()
+		return fmt.Sprintf("%d html", res.StatusCode)
+	}
+	raw, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if errors.Is(err, io.ErrUnexpectedEOF) && len(raw) > 0 && int64(len(raw)) < res.ContentLength {
+		return "cut short"
+	}
+	res.Body = io.NopCloser(strings.NewReader(string(raw)))
+	code, _ := decode(t, res)["error"].(string)
+	return fmt.Sprintf("%d %s", res.StatusCode, code)
+}
+
+func TestFaultKeys(t *testing.T) {
+	t.Parallel()
+
+	struck := func(t *testing.T, specs ...string) string {
+		t.Helper()
+		p := open(t, sandbox.Options{Seed: "empty", Faults: specs})
+		var out strings.Builder
+		for range 8 {
+			switch got := outcome(t, p, "server.time", `{}`); got {
+			case "200 ":
+				out.WriteByte('.')
+			case "dropped":
+				out.WriteByte('d')
+			default:
+				out.WriteByte(got[0])
+			}
+		}
+		return out.String()
+	}
+	tests := map[string]struct {
+		specs []string
+		want  string
+	}{
+		"always":            {[]string{"drop-before"}, "dddddddd"},
+		"nth":               {[]string{"drop-before:nth=3"}, "..d....."},
+		"after":             {[]string{"drop-before:after=6"}, "......dd"},
+		"count":             {[]string{"drop-before:count=2"}, "dd......"},
+		"after and count":   {[]string{"drop-before:after=2,count=2"}, "..dd...."},
+		"the first matches": {[]string{"error-500:nth=2", "drop-before:count=3"}, "d5dd...."},
+		"never":             {[]string{"drop-before:p=0"}, "........"},
+		"other method":      {[]string{"drop-before:method=batch"}, "........"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			if got := struck(t, tt.specs...); got != tt.want {
+				t.Errorf("%v: got %s, want %s", tt.specs, got, tt.want)
+			}
+		})
+	}
+	one, again := struck(t, "drop-before:p=0.5,seed=7"), struck(t, "drop-before:p=0.5,seed=7")
+	if one != again || !strings.Contains(one, "d") || !strings.Contains(one, ".") {
+		t.Errorf("equal seeds: %s and %s", one, again)
+	}
+}
+
+func TestFaultsInBatchesAreFoundByMethod(t *testing.T) {
+	t.Parallel()
+
+	p := open(t, sandbox.Options{Faults: []string{"drop-before:method=crm.item.ADD"}})
+	if got := outcome(t, p, "batch", `{"cmd":{"a":"server.time","b":"CRM.item.add?entityTypeId=128"}}`); got != "dropped" {
+		t.Errorf("a batch with the method: got %q", got)
+	}
+	if got := outcome(t, p, "batch", `{"cmd":{"a":"server.time"}}`); got != "200 " {
+		t.Errorf("a batch without it: got %q", got)
+	}
+}
+
+func TestParseFault(t *testing.T) {
+	t.Parallel()
+
+	for _, spec := range []string{"", "explode", "slow", "lag", "drop-before:p=2", "drop-before:p=x", "drop-before:nth=0", "slow:delay=-1s", "drop-before:when=now", "drop-before:seed=-1"} {
+		if _, err := sandbox.ParseFault(spec); err == nil {
+			t.Errorf("%q: taken", spec)
+		}
+	}
+	p := open(t, sandbox.Options{Faults: []string{"drop-before:count=1"}})
+	if got := p.control(t, http.MethodPost, "faults", `["nonsense"]`); !strings.Contains(got, "nonsense") {
+		t.Errorf("a wrong fault: got %s", got)
+	}
+	p.control(t, http.MethodPost, "faults", `[]`)
+	p.control(t, http.MethodPost, "limits", `{"rate":1,"burst":1}`)
+	if got := outcome(t, p, "server.time", `{}`) + outcome(t, p, "server.time", `{}`); got != "200 503 QUERY_LIMIT_EXCEEDED" {
+		t.Errorf("after the controls: got %q", got)
+	}
+}
