@@ -1,8 +1,6 @@
 package sandbox
 
-import (
-	"strings"
-)
+import "strings"
 
 // The methods of one kind of item that crm.item.* replaced: crm.lead.*,
 // crm.deal.*, crm.contact.*, crm.company.*. They work on the same items.
@@ -10,9 +8,8 @@ import (
 // oldMethods are the old methods of items.
 func oldMethods() []method {
 	var list []method
-	for typeID, name := range map[int]string{leadType: "lead", dealType: "deal", contactType: "contact", companyType: "company"} {
-		prefix := "crm." + name + "."
-		o := oldEntity{typeID, strings.ToUpper(name[:1]) + name[1:]}
+	for _, o := range []oldEntity{{leadType, "Lead"}, {dealType, "Deal"}, {contactType, "Contact"}, {companyType, "Company"}} {
+		prefix := "crm." + strings.ToLower(o.title) + "."
 		list = append(list,
 			method{prefix + "add", "crm", true, o.add},
 			method{prefix + "get", "crm", false, o.get},
