@@ -65,7 +65,7 @@ func definitions() object {
 		},
 		"fields": object{"type": "object", "additionalProperties": ref("value")},
 		"match": object{"anyOf": []object{
-			ref("words"), {"type": "array", "items": object{"type": "array", "items": ref("word")}},
+			ref("word"), {"type": "array", "items": ref("words")},
 		}},
 		"onError": object{
 			"description": "When failed rows stop the run. Default: never.",
