@@ -76,6 +76,9 @@ func fault(path string, err error) error {
 	if !errors.As(err, &se) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	if se.Code() == sqlite3.SQLITE_IOERR_SHORT_READ { // the file is shorter than it says
+		return &DamagedError{Path: path, Fault: "ends too early"}
+	}
 	switch se.Code() & 0xff { // the rest of the code is the kind of kind
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return &DamagedError{Path: path, Fault: se.Error()}
