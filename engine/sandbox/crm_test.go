@@ -1,0 +1,228 @@
+package sandbox_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+func TestContactsAndCompaniesAreLinkedFromBothSides(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	same(t, "set", result(t, portal, "crm.contact.company.items.set",
+		`{"id":1,"items":[{"COMPANY_ID":1},{"COMPANY_ID":2,"IS_PRIMARY":"Y"},{"COMPANY_ID":3,"SORT":5},{"COMPANY_ID":999}]}`), `true`)
+	same(t, "links", result(t, portal, "crm.contact.company.items.get", `{"id":1}`), `[
+		{"COMPANY_ID":3,"SORT":5,"ROLE_ID":0,"IS_PRIMARY":"N"},
+		{"COMPANY_ID":1,"SORT":10,"ROLE_ID":0,"IS_PRIMARY":"N"},
+		{"COMPANY_ID":2,"SORT":20,"ROLE_ID":0,"IS_PRIMARY":"Y"}]`)
+	item := result(t, portal, "crm.item.get", `{"entityTypeId":3,"id":1}`)
+	same(t, "companyIds", member(t, item, "item", "companyIds"), `[1,2,3]`)
+	same(t, "companyId", member(t, item, "item", "companyId"), `2`)
+
+	same(t, "linked already", result(t, portal, "crm.contact.company.add", `{"id":1,"fields":{"COMPANY_ID":3}}`), `false`)
+	same(t, "unlinked", result(t, portal, "crm.company.contact.delete", `{"id":2,"fields":{"CONTACT_ID":1}}`), `true`)
+	same(t, "not linked", result(t, portal, "crm.company.contact.delete", `{"id":2,"fields":{"CONTACT_ID":1}}`), `false`)
+	same(t, "linked again", result(t, portal, "crm.company.contact.add", `{"id":2,"fields":{"CONTACT_ID":1,"SORT":700}}`), `true`)
+	links := result(t, portal, "crm.contact.company.items.get", `{"id":1}`)
+	same(t, "order", values(t, links, "COMPANY_ID"), `[3,1,2]`)
+	same(t, "sorts", values(t, links, "SORT"), `[5,10,700]`)
+
+	same(t, "cleared", result(t, portal, "crm.contact.company.items.delete", `{"id":1}`), `true`)
+	same(t, "no links", result(t, portal, "crm.contact.company.items.get", `{"id":1}`), `[]`)
+	for params, want := range map[string]string{
+		`{}`:                              ": The parameter 'ownerEntityID' is invalid or not defined.",
+		`{"id":999}`:                      ": Not found.",
+		`{"id":1}`:                        ": The parameter 'fields' is not valid.",
+		`{"id":1,"fields":{"SORT":"10"}}`: ": The parameter 'fields' is not valid.",
+	} {
+		if got := refusal(t, portal, "crm.contact.company.add", params); got != want {
+			t.Errorf("%s: got %q, want %q", params, got, want)
+		}
+	}
+}
+
+func TestFindByComm(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	result(t, portal, "crm.contact.add", `{"fields":{"NAME":"Vera","PHONE":[{"VALUE":"+55 (11) 91111-2222"}],"EMAIL":[{"VALUE":"Vera@Example.com"}]}}`)
+	result(t, portal, "crm.item.add", `{"entityTypeId":4,"fields":{"title":"Vera Ltd","fm":[{"typeId":"PHONE","value":"5511911112222"}]}}`)
+	result(t, portal, "crm.lead.add", `{"fields":{"TITLE":"Vera","EMAIL":[{"VALUE":"vera@example.com"}]}}`)
+	tests := map[string]struct{ params, want string }{
+		"everywhere":          {`{"type":"PHONE","values":["+5511911112222"]}`, `{"CONTACT":[13],"COMPANY":[6]}`},
+		"in one place":        {`{"type":"PHONE","entity_type":"COMPANY","values":["5511 91111 2222"]}`, `{"COMPANY":[6]}`},
+		"e-mail in any case":  {`{"type":"EMAIL","values":["VERA@example.COM"]}`, `{"LEAD":[6],"CONTACT":[13]}`},
+		"nothing is a list":   {`{"type":"EMAIL","values":["none@example.com"]}`, `[]`},
+		"numbers are skipped": {`{"type":"PHONE","values":[5511911112222]}`, `[]`},
+		"one hit, two values": {`{"type":"PHONE","entity_type":"CONTACT","values":["5511911112222","+55 11 91111-2222"]}`, `{"CONTACT":[13]}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			same(t, "found", result(t, portal, "crm.duplicate.findbycomm", tt.params), tt.want)
+		})
+	}
+	same(t, "unknown type", refusal(t, portal, "crm.duplicate.findbycomm", `{"type":"FAX","values":["1"]}`),
+		`": Communication type 'FAX' is not supported in current context."`)
+	same(t, "no values", refusal(t, portal, "crm.duplicate.findbycomm", `{"type":"EMAIL"}`), `": Communication values is not defined."`)
+}
+
+func TestAddressesOfAContact(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	same(t, "requisite", result(t, portal, "crm.requisite.add",
+		`{"fields":{"ENTITY_TYPE_ID":3,"ENTITY_ID":2,"PRESET_ID":1,"NAME":"Home","ADDRESS_ONLY":"Y","RQ_CPF":"123","ID":50}}`), `1`)
+	address := `{"fields":{"TYPE_ID":1,"ENTITY_TYPE_ID":8,"ENTITY_ID":1,%s}}`
+	same(t, "add", result(t, portal, "crm.address.add", fmt.Sprintf(address, `"ADDRESS_1":"12 Mill Lane","CITY":"Ouro"`)), `true`)
+	same(t, "twice", refusal(t, portal, "crm.address.add", fmt.Sprintf(address, `"CITY":"Prata"`)), `": TypeAddress exists."`)
+	same(t, "update", result(t, portal, "crm.address.update", fmt.Sprintf(address, `"CITY":"Prata"`)), `true`)
+	want := `[{"TYPE_ID":"1","ENTITY_TYPE_ID":"8","ENTITY_ID":"1","ADDRESS_1":"12 Mill Lane","ADDRESS_2":null,"CITY":"Prata",
+		"POSTAL_CODE":null,"REGION":null,"PROVINCE":null,"COUNTRY":null,"COUNTRY_CODE":null,"LOC_ADDR_ID":"0",
+		"ANCHOR_TYPE_ID":"3","ANCHOR_ID":"2"}]`
+	for _, filter := range []string{`{}`, `{"ENTITY_ID":1}`, `{"ANCHOR_TYPE_ID":3,"ANCHOR_ID":"2"}`, `{"@ENTITY_ID":[5,1],"ENTITY_TYPE_ID":8}`} {
+		same(t, "list "+filter, result(t, portal, "crm.address.list", `{"filter":`+filter+`}`), want)
+	}
+	same(t, "another owner", result(t, portal, "crm.address.list", `{"filter":{"ENTITY_ID":2}}`), `[]`)
+
+	requisites := result(t, portal, "crm.requisite.list", `{"filter":{"ENTITY_TYPE_ID":3,"@ENTITY_ID":[2,3]},"select":["ID","NAME","RQ_CPF","ADDRESS_ONLY"]}`)
+	same(t, "requisites", requisites, `[{"ID":"1","NAME":"Home","RQ_CPF":"123","ADDRESS_ONLY":"Y"}]`)
+	same(t, "rename", result(t, portal, "crm.requisite.update", `{"id":1,"fields":{"NAME":"Flat","ENTITY_ID":5}}`), `true`)
+	row := result(t, portal, "crm.requisite.get", `{"id":1}`)
+	same(t, "name", member(t, row, "NAME"), `"Flat"`)
+	same(t, "owner", member(t, row, "ENTITY_ID"), `"2"`)
+	same(t, "delete", result(t, portal, "crm.requisite.delete", `{"id":1}`), `true`)
+	same(t, "the address is gone", result(t, portal, "crm.address.list", `{}`), `[]`)
+	same(t, "of a deal", refusal(t, portal, "crm.requisite.add", `{"fields":{"ENTITY_TYPE_ID":2,"ENTITY_ID":1,"PRESET_ID":1,"NAME":"x"}}`),
+		`": ENTITY_TYPE_ID is not defined or invalid."`)
+	same(t, "of nobody", refusal(t, portal, "crm.requisite.add", `{"fields":{"ENTITY_TYPE_ID":3,"ENTITY_ID":999,"PRESET_ID":1,"NAME":"x"}}`),
+		`": Entity not found."`)
+}
+
+func TestStageHistory(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	card := result(t, portal, "crm.item.add", `{"entityTypeId":128,"fields":{"title":"Card"}}`)
+	id := fmt.Sprintf("%.0f", member(t, card, "item", "id"))
+	for _, stage := range []string{"PREPARATION", "SUCCESS"} {
+		result(t, portal, "crm.item.update", `{"entityTypeId":128,"id":`+id+`,"fields":{"stageId":"DT128_42:`+stage+`"}}`)
+	}
+	items := member(t, result(t, portal, "crm.stagehistory.list", `{"entityTypeId":128,"filter":{"=OWNER_ID":`+id+`},"order":{"ID":"DESC"}}`), "items")
+	same(t, "stages", values(t, items, "STAGE_ID"), `["DT128_42:SUCCESS","DT128_42:PREPARATION","DT128_42:NEW"]`)
+	same(t, "kinds", values(t, items, "TYPE_ID"), `[3,2,1]`)
+	same(t, "meanings", values(t, items, "STAGE_SEMANTIC_ID"), `["S","P","P"]`)
+	same(t, "the wins", values(t, member(t, result(t, portal, "crm.stagehistory.list",
+		`{"entityTypeId":128,"filter":{"OWNER_ID":`+id+`,"STAGE_SEMANTIC_ID":"S"}}`), "items"), "STAGE_ID"), `["DT128_42:SUCCESS"]`)
+
+	lead := fmt.Sprintf("%.0f", result(t, portal, "crm.lead.add", `{"fields":{"TITLE":"x"}}`))
+	items = member(t, result(t, portal, "crm.stagehistory.list", `{"entityTypeId":1,"filter":{"OWNER_ID":`+lead+`}}`), "items")
+	same(t, "of a lead", values(t, items, "STATUS_ID"), `["NEW"]`)
+	same(t, "of a contact", refusal(t, portal, "crm.stagehistory.list", `{"entityTypeId":3}`),
+		`"ENTITY_TYPE_NOT_SUPPORTED: Entity type Contact is not supported"`)
+}
+
+func TestCommentsTodosAndNotifications(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	same(t, "comment", result(t, portal, "crm.timeline.comment.add",
+		`{"fields":{"ENTITY_ID":1,"ENTITY_TYPE":"dynamic_128","COMMENT":"Called"}}`), `1`)
+	result(t, portal, "crm.timeline.comment.add", `{"fields":{"ENTITY_ID":1,"ENTITY_TYPE":"deal","COMMENT":"Elsewhere"}}`)
+	list := func() any {
+		return result(t, portal, "crm.timeline.comment.list", `{"filter":{"ENTITY_ID":1,"ENTITY_TYPE":"dynamic_128"},"select":["ID","COMMENT","AUTHOR_ID"]}`)
+	}
+	same(t, "comments", list(), `[{"ID":"1","COMMENT":"Called","AUTHOR_ID":"1"}]`)
+	result(t, portal, "crm.timeline.comment.update", `{"id":1,"fields":{"COMMENT":"Called twice"}}`)
+	same(t, "changed", values(t, list(), "COMMENT"), `["Called twice"]`)
+	result(t, portal, "crm.timeline.comment.delete", `{"id":1}`)
+	same(t, "deleted", list(), `[]`)
+
+	same(t, "to-do", result(t, portal, "crm.activity.todo.add", `{"ownerTypeId":2,"ownerId":1,"deadline":"2030-01-01T10:00:00","title":"Ring"}`), `{"id":1}`)
+	same(t, "a deadline that is none", refusal(t, portal, "crm.activity.todo.add", `{"ownerTypeId":2,"ownerId":1,"deadline":"soonish"}`),
+		`"WRONG_DATETIME_FORMAT: Wrong datetime format"`)
+	same(t, "notification", result(t, portal, "im.notify.system.add", `{"USER_ID":2,"MESSAGE":"Done","TAG":"t"}`), `1`)
+	same(t, "to nobody", refusal(t, portal, "im.notify.system.add", `{"USER_ID":99,"MESSAGE":"Done"}`), `"USER_ID_EMPTY: User ID can't be empty"`)
+	same(t, "an unknown owner type", refusal(t, portal, "crm.timeline.comment.add", `{"fields":{"ENTITY_ID":1,"ENTITY_TYPE":"boat","COMMENT":"x"}}`),
+		`"INVALID_ARG_VALUE: Invalid value for ENTITY_TYPE"`)
+}
+
+func TestOldMethodsInsideABatch(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	answer := result(t, portal, "batch", `{"halt":1,"cmd":{
+		"who":"crm.contact.add?fields[NAME]=Nina&fields[PHONE][0][VALUE]=%2B5511900000077&fields[PHONE][0][VALUE_TYPE]=WORK",
+		"found":"crm.duplicate.findbycomm?type=PHONE&entity_type=CONTACT&values[]=%2B55 11 90000-0077",
+		"link":"crm.contact.company.add?id=$result[who]&fields[COMPANY_ID]=1",
+		"requisite":"crm.requisite.add?fields[ENTITY_TYPE_ID]=3&fields[ENTITY_ID]=$result[who]&fields[PRESET_ID]=3&fields[NAME]=Home",
+		"address":"crm.address.add?fields[TYPE_ID]=1&fields[ENTITY_TYPE_ID]=8&fields[ENTITY_ID]=$result[requisite]&fields[CITY]=Ouro",
+		"list":"crm.contact.list?filter[%3DNAME]=Nina&select[]=NAME&order[ID]=ASC"}}`)
+	same(t, "errors", member(t, answer, "result_error"), `[]`)
+	same(t, "results", member(t, answer, "result"), `{"who":13,"found":{"CONTACT":[13]},"link":true,"requisite":1,"address":true,
+		"list":[{"ID":"13","NAME":"Nina"}]}`)
+	same(t, "totals", member(t, answer, "result_total"), `{"list":1}`)
+}
+
+func TestEverythingOutlivesThePortal(t *testing.T) {
+	t.Parallel()
+
+	file := filepath.Join(t.TempDir(), "portal.db")
+	open := func() *sandbox.Portal {
+		portal, err := sandbox.New(sandbox.Options{Seed: "demo", DataFile: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return portal
+	}
+	portal := open()
+	writes := []struct{ method, params string }{
+		{"crm.type.add", `{"fields":{"title":"Pallets"}}`},
+		{"userfieldconfig.add", `{"moduleId":"crm","field":{"entityId":"CRM_42","fieldName":"UF_CRM_42_NOTE","userTypeId":"string"}}`},
+		{"crm.item.add", `{"entityTypeId":1030,"fields":{"title":"P1","ufCrm42Note":"dry"}}`},
+		{"crm.contact.company.items.set", `{"id":1,"items":[{"COMPANY_ID":2,"SORT":30},{"COMPANY_ID":1}]}`},
+		{"crm.requisite.add", `{"fields":{"ENTITY_TYPE_ID":3,"ENTITY_ID":1,"PRESET_ID":1,"NAME":"Home"}}`},
+		{"crm.address.add", `{"fields":{"TYPE_ID":1,"ENTITY_TYPE_ID":8,"ENTITY_ID":1,"CITY":"Ouro"}}`},
+		{"crm.timeline.comment.add", `{"fields":{"ENTITY_ID":1,"ENTITY_TYPE":"deal","COMMENT":"Called"}}`},
+		{"crm.deal.update", `{"id":1,"fields":{"STAGE_ID":"WON"}}`},
+	}
+	for _, w := range writes {
+		result(t, portal, w.method, w.params)
+	}
+	reads := []struct{ method, params string }{
+		{"crm.type.list", `{}`},
+		{"crm.category.list", `{"entityTypeId":1030}`},
+		{"crm.status.list", `{}`},
+		{"userfieldconfig.list", `{"moduleId":"crm"}`},
+		{"crm.item.list", `{"entityTypeId":1030}`},
+		{"crm.contact.company.items.get", `{"id":1}`},
+		{"crm.requisite.list", `{}`},
+		{"crm.address.list", `{}`},
+		{"crm.timeline.comment.list", `{"filter":{"ENTITY_ID":1,"ENTITY_TYPE":"deal"}}`},
+		{"crm.stagehistory.list", `{"entityTypeId":2,"filter":{"OWNER_ID":1}}`},
+		{"user.get", `{}`},
+	}
+	before := map[int]any{}
+	for i, r := range reads {
+		before[i] = result(t, portal, r.method, r.params)
+	}
+	if err := portal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	portal = open()
+	for i, r := range reads {
+		raw, err := json.Marshal(before[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, r.method, result(t, portal, r.method, r.params), string(raw))
+	}
+	if err := portal.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
