@@ -172,7 +172,7 @@ func (r *runner) admit(ctx context.Context, page []*Change) error {
 // work sends batches and resolves doubts until nothing is left.
 func (r *runner) work(ctx context.Context) error {
 	for {
-		batch, doubts := r.queue.next(ctx, r.o.Writer.BatchSize(), r.o.Fence)
+		batch, doubts := r.queue.next(ctx, r.o.Writer.BatchSize, r.o.Fence)
 		var err error
 		switch {
 		case batch != nil:

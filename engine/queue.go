@@ -53,6 +53,7 @@ type queue struct {
 	sending  int               // tasks in batches
 	complete bool              // the loader has nothing more
 	full     bool              // the loader waits for room
+	answered bool              // a batch came back: the portal's pace is known
 }
 
 func newQueue() *queue {
@@ -192,9 +193,11 @@ func (q *queue) push(t *task) {
 // next waits for work: a batch of at most size changes, or changes whose lost
 // answers are due to be looked up. Both are nil when the run is over or the
 // context done. A batch that is not full leaves only when nothing that is on
-// its way could fill it.
-func (q *queue) next(ctx context.Context, size int, fence time.Duration) (batch, doubts []*task) {
+// its way could fill it; and until the first is answered, and with it the
+// portal's pace is known, no other follows.
+func (q *queue) next(ctx context.Context, batchSize func() int, fence time.Duration) (batch, doubts []*task) {
 	for {
+		size := batchSize()
 		q.mu.Lock()
 		if ctx.Err() != nil || (q.complete && q.open == 0) {
 			q.mu.Unlock()
@@ -205,7 +208,8 @@ func (q *queue) next(ctx context.Context, size int, fence time.Duration) (batch,
 			return nil, doubts
 		}
 		nothingComes := q.sending == 0 && (q.complete || q.full)
-		if q.ready.Len() >= size || (q.ready.Len() > 0 && nothingComes) {
+		mayGo := q.answered || q.sending == 0
+		if mayGo && (q.ready.Len() >= size || (q.ready.Len() > 0 && nothingComes)) {
 			batch := q.take(size)
 			q.mu.Unlock()
 			return batch, nil
@@ -315,6 +319,7 @@ func (q *queue) settle(tasks []*task) []*Change {
 	for _, t := range tasks {
 		if t.state == taskSending {
 			q.sending--
+			q.answered = true
 		}
 		switch t.change.State {
 		case StatePlanned:

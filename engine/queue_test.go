@@ -55,7 +55,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 		made := map[string]bool{}
 		lastSeq := map[ItemKey]int64{}
 		for {
-			batch, doubts := q.next(context.Background(), size, 0)
+			batch, doubts := q.next(context.Background(), func() int { return size }, 0)
 			if batch == nil && doubts == nil {
 				break
 			}
@@ -118,13 +118,13 @@ func TestQueueWaitsForFullBatches(t *testing.T) {
 		q := newQueue()
 		q.add(changes, nil)
 		q.loaded()
-		first, _ := q.next(t.Context(), 4, 0)
+		first, _ := q.next(t.Context(), func() int { return 4 }, 0)
 		if got := len(first); got != 4 {
 			t.Fatalf("first batch has %d changes, want 4", got)
 		}
 		second := make(chan []*task)
 		go func() {
-			batch, _ := q.next(t.Context(), 4, 0)
+			batch, _ := q.next(t.Context(), func() int { return 4 }, 0)
 			second <- batch
 		}()
 		synctest.Wait()
@@ -153,13 +153,13 @@ func TestQueueLooksDoubtsUpInTime(t *testing.T) {
 		q := newQueue()
 		q.add([]*Change{c}, nil)
 		q.loaded()
-		batch, _ := q.next(t.Context(), 50, 75*time.Second)
+		batch, _ := q.next(t.Context(), func() int { return 50 }, 75*time.Second)
 		sent := time.Now()
 		c.State, c.SentAt = StateUnknown, sent.UnixMilli()
 		q.settle(batch)
 		var at []time.Duration
 		for range 4 {
-			_, doubts := q.next(t.Context(), 50, 75*time.Second)
+			_, doubts := q.next(t.Context(), func() int { return 50 }, 75*time.Second)
 			at = append(at, time.Since(sent).Round(time.Second))
 			for _, d := range doubts {
 				q.doubt(d, sent)
@@ -169,7 +169,7 @@ func TestQueueLooksDoubtsUpInTime(t *testing.T) {
 		if !slices.Equal(at, want) {
 			t.Errorf("looked up after %v, want %v", at, want)
 		}
-		q.next(t.Context(), 50, 75*time.Second)
+		q.next(t.Context(), func() int { return 50 }, 75*time.Second)
 		if got := time.Since(sent).Round(time.Second); got != 75*time.Second {
 			t.Errorf("last looked up after %v, want 75s", got)
 		}

@@ -96,7 +96,7 @@ func (w *world) try(job *engine.Job) (*engine.Header, engine.Draft, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	client := w.open()
+	client := w.client
 	h, err := engine.Plan(w.t.Context(), engine.PlanOptions{
 		Job: job, Catalogue: client, Reader: client, Gauge: client, Draft: draft, Now: time.Now(),
 	})
@@ -130,7 +130,7 @@ func (w *world) run(job *engine.Job) *engine.Result {
 // apply applies a plan.
 func (w *world) apply(h *engine.Header) *engine.Result {
 	w.t.Helper()
-	client := w.open()
+	client := w.client
 	catalog, err := client.Catalog(w.t.Context(), h.Needs)
 	if err != nil {
 		w.t.Fatal(err)

@@ -1,0 +1,70 @@
+package engine_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// matched is onboarding as far as its figures go: contacts by key, a card each.
+const matched = `
+  - read: rows.csv
+  - import: contact
+    id: client
+    match: CPF
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", phone: "${{ row.phone }}"}
+  - create: Onboarding
+    id: card
+    category: Clients
+    fields: {title: "Card of ${{ row.name }}", contactId: "${{ client.id }}"}
+`
+
+// The budget is requests: 5,000 contacts and as many cards are 200 full
+// batches, and what planning needs on top; all of them at the full rate, none
+// rejected.
+func TestRequestBudget(t *testing.T) {
+	t.Parallel()
+	for name, seed := range map[string]string{"an empty portal": "empty", "a portal in use": "demo,contacts=6000,items=6000"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const n, rate, burst = 5000, 20.0, 50
+				w := newWorld(t, sandbox.Options{Seed: seed, Rate: rate, Burst: burst, RequestLimit: time.Minute})
+				w.file("rows.csv", manyRows(n))
+				job := w.job(matched)
+				if seed == "empty" {
+					job = w.job("  - read: rows.csv\n  - import: contact\n    id: client\n    match: originId\n    fields: {originId: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n  - create: deal\n    fields: {title: \"Card of ${{ row.name }}\", contactId: \"${{ client.id }}\"}\n")
+				}
+				start := time.Now()
+				result := w.run(job)
+				took := time.Since(start)
+				stats := w.sandbox.Stats()
+				t.Logf("first run: %d requests, %s, %+v", stats.Requests, took, result.Steps)
+				if stats.Requests > 215 {
+					t.Errorf("%d requests, want at most 215", stats.Requests)
+				}
+				if most := time.Duration(1.10 * float64(stats.Requests-burst) / rate * float64(time.Second)); took > most {
+					t.Errorf("took %s, want at most %s", took, most)
+				}
+				if stats.RejectedBucket+stats.RejectedOperating > 0 {
+					t.Errorf("%d requests were rejected", stats.RejectedBucket+stats.RejectedOperating)
+				}
+				if result.Status != engine.StatusSucceeded {
+					t.Errorf("run ends %s: %s", result.Status, result.Error)
+				}
+				w.run(job)
+				again := w.sandbox.Stats()
+				t.Logf("second run: %d requests", again.Requests-stats.Requests)
+				if more := again.Requests - stats.Requests; more > 20 {
+					t.Errorf("the same again takes %d requests, want at most 20", more)
+				}
+				if again.Automation != stats.Automation {
+					t.Errorf("the same again changed something")
+				}
+			})
+		})
+	}
+}
