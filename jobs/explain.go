@@ -9,7 +9,7 @@ import (
 )
 
 // Explain writes problems for people: each with its place, the line of the file, a caret below the spot, and the remedy.
-func Explain(w io.Writer, problems engine.Problems) error {
+func Explain(w io.Writer, problems engine.Problems) {
 	var b strings.Builder
 	for _, p := range problems {
 		bare := p
@@ -24,8 +24,7 @@ func Explain(w io.Writer, problems engine.Problems) error {
 			fmt.Fprintf(&b, "      = %s\n", p.Hint)
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	fmt.Fprint(w, b.String())
 }
 
 // padding is the space before a column of a line, with the line's own tabs.

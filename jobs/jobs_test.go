@@ -29,7 +29,7 @@ func options() jobs.Options {
 // parse reads a job that has no faults.
 func parse(t *testing.T, text string, o jobs.Options) *engine.Job {
 	t.Helper()
-	job, err := jobs.Parse("jobs/a.yaml", []byte(text), o)
+	job, err := jobs.Parse("testdata/a.yaml", []byte(text), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestParse_readsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := parse(t, string(text), options())
-	if job.Name != "onboarding" || job.Portal != "sandbox" || job.Dir != "jobs" || job.Mode != engine.ModeApply || len(job.Hash) != 64 {
+	if job.Name != "onboarding" || job.Portal != "sandbox" || job.Dir != "testdata" || job.Mode != engine.ModeApply || len(job.Hash) != 64 {
 		t.Errorf("head is %+v", job)
 	}
 	if diff := cmp.Diff(engine.OnError{StopAfter: 50}, job.OnError); diff != "" {

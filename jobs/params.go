@@ -79,7 +79,7 @@ func (d *decoder) paramValue(key engine.Word, k paramKind, fallback *node, requi
 		if fallback.shape == scalar && fallback.text == "" && !fallback.null && k.kind == "string" {
 			d.job.Params[key.Text] = ""
 		} else if w := d.word(fallback, k.what); w.Text != "" {
-			value, err := d.parse(k, w.Text)
+			value, err := d.fallback(k, w.Text)
 			if err != nil {
 				d.fault(w.Pos, "", "default of %s: %v", k.what, err)
 			}
@@ -101,6 +101,16 @@ func (d *decoder) paramValue(key engine.Word, k paramKind, fallback *node, requi
 		}
 		d.fault(key.Pos, hint, "%s has no value", k.what)
 	}
+}
+
+// fallback parses a default. Its paths are the file's, and may not leave the file's folder.
+func (d *decoder) fallback(k paramKind, text string) (any, error) {
+	if k.kind == "path" && text != "-" {
+		if _, err := d.job.Path(text); err != nil {
+			return nil, err
+		}
+	}
+	return d.parse(k, text)
 }
 
 // given parses a value of the command line. Its paths are the user's own: they are relative to the present folder and may

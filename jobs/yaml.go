@@ -86,7 +86,7 @@ func (d *decoder) read(text string) *node {
 		return nil
 	}
 	lines := slices.Clone(d.lines)
-	const attempts = 50 // lines that are mended
+	const attempts = 20 // lines that are mended
 	for range attempts {
 		var document yaml.Node
 		err := yaml.Load([]byte(strings.Join(lines, "\n")), &document)
