@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -45,7 +46,7 @@ func (k addressKey) rowID() int64 { return k.owner<<16 | k.ownerType<<8 | k.type
 // addressFieldsOf reads fields and the identity within it. The owner must
 // exist.
 func addressFieldsOf(c *call) (*array, addressKey, *apiError) {
-	fields, err := oldMap(c, "fields")
+	fields, err := givenFields(c)
 	if err != nil {
 		return nil, addressKey{}, err
 	}
@@ -122,10 +123,7 @@ func addressUpdate(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	rec := make(row, len(old))
-	for name, val := range old {
-		rec[name] = val
-	}
+	rec := maps.Clone(old)
 	setAddressParts(rec, fields)
 	c.store.rows(addressTable).put(id, &rec)
 	return true, nil

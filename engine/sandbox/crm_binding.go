@@ -76,7 +76,7 @@ func (b bindingSide) bindings(s *store, owner int64) []binding {
 		ids = contacts.item(owner).ints(contacts.known.companies)
 	} else {
 		e := s.entities[companyType]
-		ids, _ = contactsOfCompany(e, e.item(owner)).([]int64) //nolint:errcheck // nil is none
+		ids, _ = contactsOfCompany(e, e.item(owner)).([]int64)
 	}
 	list := make([]binding, 0, len(ids))
 	highest := int64(0)

@@ -68,7 +68,7 @@ func settableRequisiteField(name string) bool {
 
 // requisiteAdd is crm.requisite.add, which answers with the bare id.
 func requisiteAdd(c *call) (any, *apiError) {
-	fields, err := oldMap(c, "fields")
+	fields, err := givenFields(c)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func requisiteUpdate(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	fields, err := oldMap(c, "fields")
+	fields, err := givenFields(c)
 	if err != nil {
 		return nil, err
 	}

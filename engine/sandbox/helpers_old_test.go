@@ -5,8 +5,9 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/bxflow/bxflow/engine/sandbox"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bxflow/bxflow/engine/sandbox"
 )
 
 // result calls a method and returns what it answers under "result".

@@ -56,7 +56,7 @@ func (o oldEntity) fields(c *call) (any, *apiError) { return c.store.viewOf(o.ty
 // add answers with the bare id. With params.IMPORT no robots run and the caller
 // may say who made the item and when.
 func (o oldEntity) add(c *call) (any, *apiError) {
-	fields, err := oldMap(c, "fields")
+	fields, err := givenFields(c)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (o oldEntity) update(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	fields, err := oldMap(c, "fields")
+	fields, err := givenFields(c)
 	if err != nil {
 		return nil, err
 	}

@@ -53,12 +53,12 @@ func oldID(c *call) (int64, *apiError) {
 	return id, nil
 }
 
-// oldMap reads an array parameter that must be there.
-func oldMap(c *call, name string) (*array, *apiError) {
-	raw, _ := c.old(name)
+// givenFields reads the parameter fields, which must be there.
+func givenFields(c *call) (*array, *apiError) {
+	raw, _ := c.old("fields")
 	fields, ok := raw.(*array)
 	if !ok {
-		return nil, oldError("Parameter '" + name + "' must be array.")
+		return nil, oldError("Parameter 'fields' must be array.")
 	}
 	return fields, nil
 }
