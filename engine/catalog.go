@@ -66,8 +66,9 @@ type Entity struct {
 	// Categorized says that items carry a categoryId. Leads and quotes have
 	// stages, in one Category without an id, but no categories.
 	Categorized bool `json:"categorized,omitempty"`
-	// Empty says that the portal held no item of the entity when the catalog
-	// was loaded, so that no look-up can find one.
+	// Empty says that the portal held no item of the entity at the moment when
+	// the catalog was loaded. Only the Reader, which knows how long ago that
+	// was and what was written since, may spare a look-up for it.
 	Empty bool `json:"-"`
 }
 

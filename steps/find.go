@@ -130,7 +130,7 @@ func (s *Find) miss(p *engine.Planning, r *engine.Record, reason string) {
 // find looks keys up and returns the hits of each, with the fields that the
 // stream needs of the step in hand and some more.
 func find(ctx context.Context, p *engine.Planning, e *engine.Entity, list []*engine.Field, keys [][]any, more []string) ([][]engine.Item, error) {
-	if len(keys) == 0 || e.Empty {
+	if len(keys) == 0 {
 		return make([][]engine.Item, len(keys)), nil
 	}
 	return p.Reader.Find(ctx, engine.Lookup{Entity: e, Match: list, Keys: keys, Select: append(p.Fields(p.ID()), more...)})
