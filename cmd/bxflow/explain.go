@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/jobs"
 )
 
-// explain prints why the program ends, once. Problems of a job file come with
+// explain prints why the program ends, once. Problems of job files come with
 // their lines, and a sum at the end.
 func (a *app) explain(err error) {
 	var problems engine.Problems
@@ -16,8 +19,30 @@ func (a *app) explain(err error) {
 		fmt.Fprintf(a.stderr, "bxflow: %s\n", mask(err.Error()))
 		return
 	}
-	jobs.Explain(a.stderr, problems)
-	fmt.Fprintf(a.stderr, "bxflow: %s; nothing was written\n", countProblems(len(problems)))
+	var b bytes.Buffer
+	jobs.Explain(&b, quoted(problems)) //nolint:errcheck // a buffer takes everything
+	fmt.Fprintf(&b, "bxflow: %s; nothing was written\n", countProblems(len(problems)))
+	fmt.Fprint(a.stderr, mask(b.String()))
+}
+
+// quoted gives problems the lines of the files that they are in. Those that only
+// a portal's catalog shows come without.
+func quoted(problems engine.Problems) engine.Problems {
+	files := map[string][]string{}
+	out := make(engine.Problems, len(problems))
+	for i, p := range problems {
+		if p.Line == "" && p.File != "" {
+			if files[p.File] == nil {
+				text, _ := os.ReadFile(p.File) //nolint:errcheck // without its line, a problem still has its place
+				files[p.File] = strings.Split(string(text), "\n")
+			}
+			if lines := files[p.File]; p.Pos.Line > 0 && p.Pos.Line <= len(lines) {
+				p.Line = strings.TrimSuffix(lines[p.Pos.Line-1], "\r")
+			}
+		}
+		out[i] = p
+	}
+	return out
 }
 
 func countProblems(n int) string {

@@ -76,7 +76,10 @@ func (s *session) entity(ctx context.Context, name string, people bool) (*engine
 		return nil, nil, err
 	}
 	e, err := catalog.Entity(name)
-	return catalog, e, err
+	if err != nil {
+		return nil, nil, usage("%w; bxflow portal types lists them", err)
+	}
+	return catalog, e, nil
 }
 
 // portalTypes lists the standard entities, then the portal's smart processes.

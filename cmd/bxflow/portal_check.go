@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,9 +61,20 @@ func checkList(p engine.PortalInfo, s *session, scopes []string) report.List {
 		Columns: []string{"portal", "id", "user", "user_id", "admin", "scopes", "rate", "burst", "operating", "window", "request"},
 		Rows: [][]any{{
 			p.Address, p.ID, p.User, p.UserID, p.Admin, strings.Join(scopes, ", "),
-			limits.Rate, limits.Burst, limits.Operating.String(), limits.Window.String(), limits.Request.String(),
+			limits.Rate, limits.Burst, shortSpan(limits.Operating), shortSpan(limits.Window), shortSpan(limits.Request),
 		}},
 	}
+}
+
+// shortSpan is a duration without its empty units: 8m, not 8m0s.
+func shortSpan(d time.Duration) string {
+	text := d.String()
+	for _, empty := range []string{"m0s", "h0m"} {
+		if short, ok := strings.CutSuffix(text, empty); ok {
+			text = short + empty[:1]
+		}
+	}
+	return text
 }
 
 // scopes are the rights of the webhook.

@@ -1,6 +1,10 @@
 package report
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	"github.com/bxflow/bxflow/engine"
 )
 
@@ -42,5 +46,18 @@ func problem(c *engine.Change) string {
 
 // fields are the names of the fields that a change sets, in order.
 func fields(c *engine.Change) []string {
-	return sortedKeys(c.Fields)
+	return slices.Sorted(maps.Keys(c.Fields))
+}
+
+// told are the fields that people are told of: all but those by which bxflow
+// finds an item again that it made.
+func (p Plan) told(c *engine.Change) []string {
+	n := names{p.Catalog}
+	keys := slices.DeleteFunc(fields(c), func(name string) bool {
+		return c.Kind == engine.KindCreate && (name == c.KeyField || name == "originatorId" && c.Fields[name].After == "bxflow")
+	})
+	slices.SortStableFunc(keys, func(a, b string) int {
+		return strings.Compare(strings.ToLower(n.label(c.TypeID, a)), strings.ToLower(n.label(c.TypeID, b)))
+	})
+	return keys
 }

@@ -105,7 +105,7 @@ func (p Plan) htmlChange(c *engine.Change) htmlChange {
 	out := htmlChange{
 		Kind: c.Kind, Sign: sign(c.Kind), Step: c.Step, Item: item(c), Source: c.Source, Key: c.Key, Error: problem(c),
 	}
-	for _, name := range fields(c) {
+	for _, name := range p.told(c) {
 		f := c.Fields[name]
 		out.Fields = append(out.Fields, htmlField{
 			Label: n.label(c.TypeID, name), Name: name, New: c.Kind == engine.KindCreate,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,7 +187,7 @@ func (p *planText) footer() {
 	case s.Writes() == 0:
 		p.line("\nNothing to change.")
 	}
-	if p.Next != "" && s.Writes() > 0 {
+	if p.Next != "" && s.Writes() > 0 && len(p.Broken) == 0 {
 		p.line("\nNext: %s", p.paint(bold, clean(p.Next)))
 	}
 }
@@ -243,7 +242,7 @@ func (p *planText) change(c *engine.Change) {
 		return
 	}
 	width := 0
-	keys := fields(c)
+	keys := p.told(c)
 	for _, name := range keys {
 		width = max(width, min(text.StringWidthWithoutEscSequences(p.names.label(c.TypeID, name)), 28))
 	}
@@ -286,10 +285,15 @@ func item(c *engine.Change) string {
 		return clean(c.Entity) + " " + strconv.FormatInt(c.ID, 10)
 	case c.Kind == engine.KindCreate:
 		return "new " + clean(c.Entity)
-	case c.Ref != "":
-		return clean(c.Entity) + " " + clean(c.Ref)
 	}
-	return clean(c.Entity)
+	step, source, _ := strings.Cut(c.Ref, "@")
+	switch {
+	case c.Ref == "":
+		return clean(c.Entity)
+	case source == c.Source:
+		return "new " + clean(c.Entity) + " of " + clean(step)
+	}
+	return "new " + clean(c.Entity) + " of " + clean(c.Ref)
 }
 
 // sign is the mark of a kind.
@@ -327,8 +331,4 @@ func kindColour(k engine.Kind) colour {
 		return faint
 	}
 	return ""
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	return slices.Sorted(maps.Keys(m))
 }

@@ -114,6 +114,9 @@ func plural(n int, noun string) string {
 
 // duration is seconds as people say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min.
 func duration(seconds float64) string {
+	if seconds < 0.1 {
+		return "under 0.1 s"
+	}
 	if seconds < 9.95 {
 		return strings.TrimSuffix(fmt.Sprintf("%.1f", seconds), ".0") + " s"
 	}
