@@ -39,8 +39,10 @@ func (p *Portal) control(r *http.Request, body io.Reader) *answer {
 	case "POST limits":
 		return p.setLimits(data)
 	default:
-		return plainAnswer(http.StatusNotFound, object{{"error",
-			"no such control; there are GET stats, GET dump, POST reset, POST faults, POST limits"}})
+		return plainAnswer(http.StatusNotFound, object{{
+			"error",
+			"no such control; there are GET stats, GET dump, POST reset, POST faults, POST limits",
+		}})
 	}
 }
 

@@ -128,8 +128,12 @@ func communication() []*field {
 		{upper: "EMAIL", kind: typeString, title: "E-mail", flags: readOnly | hidden | unseen | multiple, derive: commValues("EMAIL")},
 	}
 	for _, view := range []struct{ upper, kind, place string }{
-		{"PHONE_MOBILE", "PHONE", "MOBILE"}, {"PHONE_WORK", "PHONE", "WORK"}, {"PHONE_MAILING", "PHONE", "MAILING"},
-		{"EMAIL_HOME", "EMAIL", "HOME"}, {"EMAIL_WORK", "EMAIL", "WORK"}, {"EMAIL_MAILING", "EMAIL", "MAILING"},
+		{"PHONE_MOBILE", "PHONE", "MOBILE"},
+		{"PHONE_WORK", "PHONE", "WORK"},
+		{"PHONE_MAILING", "PHONE", "MAILING"},
+		{"EMAIL_HOME", "EMAIL", "HOME"},
+		{"EMAIL_WORK", "EMAIL", "WORK"},
+		{"EMAIL_MAILING", "EMAIL", "MAILING"},
 	} {
 		list = append(list, &field{
 			upper: view.upper, kind: typeString, flags: readOnly | hidden | blank,
