@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -263,11 +264,10 @@ func planFigures() []string {
 
 // scope is what every expression of the job may use.
 func (d *decoder) scope() expression.Scope {
-	scope := expression.Scope{Params: d.job.ParamTypes, Items: make(map[string]*expression.Record), Planned: make(map[string]bool)}
-	for name := range d.job.Env {
-		scope.Env = append(scope.Env, name)
+	return expression.Scope{
+		Params: d.job.ParamTypes, Env: slices.Sorted(maps.Keys(d.job.Env)),
+		Items: make(map[string]*expression.Record), Planned: make(map[string]bool),
 	}
-	return scope
 }
 
 // condition reads a bare expression.

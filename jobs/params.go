@@ -2,6 +2,8 @@ package jobs
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -31,7 +33,7 @@ func (d *decoder) params(n *node) {
 			d.param(p.key, p.value)
 		}
 	}
-	for name := range d.options.Params {
+	for _, name := range slices.Sorted(maps.Keys(d.options.Params)) {
 		if !slices.Contains(known, name) {
 			d.fault(engine.Pos{}, expression.Suggest(name, known), "the job has no parameter %q", name)
 		}
@@ -137,7 +139,7 @@ func (d *decoder) parse(k paramKind, text string) (any, error) {
 		return nil, fmt.Errorf("%q is not a whole number", text)
 	case "float":
 		f, err := strconv.ParseFloat(text, 64)
-		if err != nil || f != f || f-f != 0 {
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return nil, fmt.Errorf("%q is not a number", text)
 		}
 		return f, nil

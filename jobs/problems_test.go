@@ -81,7 +81,7 @@ func TestParse_problems(t *testing.T) {
 		"in a literal block":    {withSteps("  - select: deal\n  - update: deal\n    set:\n      a: |-\n        ção ${{ deal.id }}\n        ${{ row.x }}\n"), []string{"a.yaml:9:13: step update_deal: there is no row here; use a field of deal"}},
 		"text in a condition":   {withSteps("  - select: deal\n  - move: deal\n    to: x\n    when: x ${{ true }}\n"), []string{"a.yaml:7:11: step move_deal: a condition is one expression, not text with ${{ }} in it; write it without ${{ }}, or with one around the whole"}},
 		"text is no condition":  {withSteps("  - read: a.csv\n    key: id\n  - create: deal\n    when: row.paid\n"), []string{`a.yaml:7:11: step deal: a condition must be true or false, this is text; compare it with something, for instance == "sim"`}},
-		"a number for a cell":   {withSteps("  - read: a.csv\n    key: id\n  - create: deal\n    when: row.n > 5\n"), []string{"a.yaml:7:17: step deal: invalid operation: > (mismatched types string and int); one side is text: make a number of it with number(…) or int(…), or text of the other with string(…)"}},
+		"a number for a cell":   {withSteps("  - read: a.csv\n    key: id\n  - create: deal\n    when: row.n > 5\n"), []string{"a.yaml:7:17: step deal: \">\" cannot be put between text and whole number; one side is text: make a number of it with number(…) or int(…), or text of the other with string(…)"}},
 		"a tag for a condition": {withSteps("  - read: a.csv\n    key: id\n  - create: deal\n    when: !row.paid\n"), []string{"a.yaml:7:11: !row.paid is a tag of YAML, so that nothing of it would be left; write when: '!row.paid'"}},
 		"an expression cut at a comment": {withSteps("  - select: deal\n  - move: deal\n    to: ${{ deal.a # b }}\n"), []string{
 			`a.yaml:6:9: YAML takes "# b }}" for a comment and cuts the expression off; write to: '${{ deal.a # b }}'`,
@@ -91,7 +91,7 @@ func TestParse_problems(t *testing.T) {
 			`a.yaml:7:24: step move_deal: the expression ends too early; if # != "spam") belongs to it, write when: 'all(deal.tags, # != "spam")'`,
 		}},
 		"a colon in an expression, and what is below it": {withSteps("  - read: a.csv\n    key: id\n  - create: deal\n    stage: ${{ row.x ? 'it' : 'b' }}  # note\n    categry: x\n"), []string{
-			"a.yaml:7:21: step deal: non-bool expression (type string) used as condition", "a.yaml:7:29: YAML cannot read this value as it stands; write stage: '${{ row.x ? ''it'' : ''b'' }}'  # note", `a.yaml:8:5: create has no key "categry"; did you mean "category"?`,
+			"a.yaml:7:21: step deal: this is not true or false (type string) used as condition", "a.yaml:7:29: YAML cannot read this value as it stands; write stage: '${{ row.x ? ''it'' : ''b'' }}'  # note", `a.yaml:8:5: create has no key "categry"; did you mean "category"?`,
 		}},
 		"a quote at the start": {withSteps("  - read: a.csv\n    key: id\n  - create: deal\n    when: \"VIP\" in split(row.tags)\n"), []string{
 			`a.yaml:7:17: YAML cannot read this value as it stands; write when: '"VIP" in split(row.tags)'`,

@@ -21,8 +21,11 @@ func Schema(kinds []engine.StepKind) ([]byte, error) {
 		"required":             []string{"version", "name", "steps"},
 		"additionalProperties": false,
 		"properties": object{
-			"version":     object{"const": 1, "description": "The format of the file."},
-			"name":        object{"type": "string", "minLength": 1, "maxLength": 100, "description": "Tells this job from others on the portal. Keys of the items that it makes are derived from it."},
+			"version": object{"const": 1, "description": "The format of the file."},
+			"name": object{
+				"type": "string", "minLength": 1, "maxLength": 100,
+				"description": "Tells this job from others on the portal. Keys of the items that it makes are derived from it.",
+			},
 			"description": text("What the job is for."),
 			"portal":      text("A name, a webhook URL, sandbox or sandbox:memory."),
 			"params":      object{"type": "object", "additionalProperties": paramSchema(), "description": "Typed inputs, given by --param name=value."},
@@ -30,8 +33,14 @@ func Schema(kinds []engine.StepKind) ([]byte, error) {
 			"mode":        object{"enum": []string{"apply", "plan"}, "default": "apply", "description": "What a scheduled job does: plan writes nothing."},
 			"schedule":    scheduleSchema(),
 			"on_error":    ref("onError"),
-			"guard":       object{"description": "Conditions on the plan. A broken one stops the run before it writes.", "anyOf": []object{ref("condition"), {"type": "array", "items": ref("condition")}}},
-			"steps":       object{"type": "array", "minItems": 1, "items": stepSchema(kinds), "description": "Streams: read or select begins one, the steps below work on its records."},
+			"guard": object{
+				"description": "Conditions on the plan. A broken one stops the run before it writes.",
+				"anyOf":       []object{ref("condition"), {"type": "array", "items": ref("condition")}},
+			},
+			"steps": object{
+				"type": "array", "minItems": 1, "items": stepSchema(kinds),
+				"description": "Streams: read or select begins one, the steps below work on its records.",
+			},
 		},
 		"$defs": definitions(),
 	}

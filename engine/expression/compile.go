@@ -3,6 +3,7 @@ package expression
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -83,7 +84,9 @@ func compile(source excerpt, scope Scope) (p *Program, err error) {
 	p = &Program{source: source, uses: a.uses, usesNow: a.usesNow, direct: directUse(&a, tree.Node)}
 	if _, err := new(checker.Checker).PatchAndCheck(tree, config); err != nil {
 		e := source.placed(err)
-		e.Hint = mismatch(tree.Node, err)
+		if msg, hint := mismatch(tree.Node, err); msg != "" {
+			e.Msg, e.Hint = msg, hint
+		}
 		return nil, Errors{e}
 	}
 	if p.program, err = compiler.Compile(tree, config); err != nil {
@@ -153,9 +156,7 @@ func itemRecord(item *Record) *Record {
 		return nil
 	}
 	fields := map[string]Type{"id": Int, "created": Bool}
-	for name, t := range item.Fields {
-		fields[name] = t
-	}
+	maps.Copy(fields, item.Fields)
 	return &Record{Fields: fields, Open: item.Open, Other: item.Other}
 }
 
@@ -250,36 +251,48 @@ func (r *rewriter) clock(node *ast.Node, call *ast.CallNode) {
 	}
 }
 
-// mismatch is the remedy for an operator between text and a number, the commonest fault of all: cells are text.
-func mismatch(node ast.Node, err error) string {
+// mismatch says in plain words what is wrong with an operator's operands, if that is what the error is about. Text beside
+// a number is the commonest fault of all: cells are text.
+func mismatch(node ast.Node, err error) (msg, hint string) {
 	var fe *file.Error
 	if !errors.As(err, &fe) {
-		return ""
+		return "", ""
 	}
 	finder := &mismatchFinder{at: fe.From}
 	ast.Walk(&node, finder)
-	return finder.hint
+	return finder.msg, finder.hint
 }
 
 // mismatchFinder looks at the operator at a place.
 type mismatchFinder struct {
-	at   int
-	hint string
+	at        int
+	msg, hint string
 }
 
 // Visit implements [ast.Visitor].
 func (f *mismatchFinder) Visit(node *ast.Node) {
-	n, ok := (*node).(*ast.BinaryNode)
-	if !ok || n.Location().From != f.at {
+	if (*node).Location().From != f.at {
 		return
 	}
-	left, right := n.Left.Nature(), n.Right.Nature()
-	if n.Operator == "in" && right.IsString() {
-		f.hint = "a part of a text is looked for with: text contains part"
-		return
-	}
-	if left.IsNumber() && right.IsString() || left.IsString() && right.IsNumber() {
-		f.hint = "one side is text: make a number of it with number(…) or int(…), or text of the other with string(…)"
+	switch n := (*node).(type) {
+	case *ast.UnaryNode:
+		f.msg = fmt.Sprintf("%q cannot be put before a value of type %s", n.Operator, typeOf(n.Node.Nature()))
+		if n.Node.Nature().IsString() {
+			f.hint = "compare it with something, for instance == \"sim\""
+		}
+	case *ast.BinaryNode:
+		left, right := typeOf(n.Left.Nature()), typeOf(n.Right.Nature())
+		if n.Operator == "matches" && left == String && right == String {
+			return // the regular expression is wrong, which the error says
+		}
+		f.msg = fmt.Sprintf("%q cannot be put between %s and %s", n.Operator, left, right)
+		numeric := func(t Type) bool { return t == Int || t == Float }
+		switch {
+		case n.Operator == "in" && right == String:
+			f.hint = "a part of a text is looked for with: text contains part"
+		case left == String && numeric(right), numeric(left) && right == String:
+			f.hint = "one side is text: make a number of it with number(…) or int(…), or text of the other with string(…)"
+		}
 	}
 }
 

@@ -117,6 +117,6 @@ func reworded(msg string) string {
 	return strings.NewReplacer(
 		"unexpected token EOF", "the expression ends too early",
 		"map[string]interface {}", "map", "[]interface {}", "list", "interface {}", "any", "[]string", "list",
-		"time.Time", "date", "float64", "number", "int64", "whole number", "<nil>", "null",
+		"non-bool expression", "this is not true or false", "time.Time", "date", "float64", "number", "int64", "whole number", "<nil>", "null",
 	).Replace(strings.TrimSpace(msg))
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/expr-lang/expr/checker/nature"
 	"github.com/expr-lang/expr/vm"
 )
 
@@ -42,9 +43,11 @@ func (p *Program) Ref() (step string, ok bool) {
 }
 
 // Type is what is known of the value before there is one.
-func (p *Program) Type() Type {
-	nature := p.program.Node().Nature()
-	switch nature.Kind { //nolint:exhaustive // all other kinds are Any
+func (p *Program) Type() Type { return typeOf(p.program.Node().Nature()) }
+
+// typeOf is the type that expr-lang found.
+func typeOf(n *nature.Nature) Type {
+	switch n.Kind { //nolint:exhaustive // all other kinds are Any
 	case reflect.String:
 		return String
 	case reflect.Int, reflect.Int64:
@@ -56,7 +59,7 @@ func (p *Program) Type() Type {
 	case reflect.Slice:
 		return List
 	}
-	if nature.Type == reflect.TypeFor[time.Time]() {
+	if n.Type == reflect.TypeFor[time.Time]() {
 		return Time
 	}
 	return Any
