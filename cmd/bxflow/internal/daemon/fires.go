@@ -136,8 +136,14 @@ type kindCount struct {
 
 func kinds(c engine.Counts) []kindCount {
 	return []kindCount{
-		{"create", c.Create}, {"update", c.Update}, {"move", c.Move}, {"delete", c.Delete},
-		{"unchanged", c.Unchanged}, {"skip", c.Skip}, {"invalid", c.Invalid}, {"conflict", c.Conflict},
+		{"create", c.Create},
+		{"update", c.Update},
+		{"move", c.Move},
+		{"delete", c.Delete},
+		{"unchanged", c.Unchanged},
+		{"skip", c.Skip},
+		{"invalid", c.Invalid},
+		{"conflict", c.Conflict},
 	}
 }
 

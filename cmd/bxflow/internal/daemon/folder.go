@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,7 @@ const maxText = 16 << 20
 // ScheduleOf returns when a job is due, nil if it has no schedule.
 func ScheduleOf(job *engine.Job) (*schedule.Schedule, error) {
 	if job.Schedule == nil {
-		return nil, nil //nolint:nilnil // no schedule is a schedule, too
+		return nil, nil
 	}
 	s, err := schedule.Parse(schedule.Spec{
 		Cron:     job.Schedule.Cron,
@@ -69,6 +70,8 @@ func (d *folder) scan(ctx context.Context) error {
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	// Of two files with one name, the one that has it keeps it.
+	slices.SortStableFunc(paths, func(a, b string) int { return known(d.files[b]) - known(d.files[a]) })
 	owners := map[string]string{}
 	present := make(map[string]*file, len(paths))
 	for _, path := range paths {
@@ -88,8 +91,8 @@ func (d *folder) scan(ctx context.Context) error {
 			d.metrics.forget(old.job.Name)
 		}
 	}
-	for path, f := range present {
-		if err := d.enter(ctx, d.files[path], f); err != nil {
+	for _, path := range slices.Sorted(maps.Keys(present)) {
+		if err := d.enter(ctx, d.files[path], present[path]); err != nil {
 			return err
 		}
 	}
@@ -207,6 +210,14 @@ func (d *folder) jobs() []*file {
 		return strings.Compare(a.path, b.path)
 	})
 	return list
+}
+
+// known is 1 for a file with a job and 0 for all others.
+func known(f *file) int {
+	if f == nil || f.job == nil {
+		return 0
+	}
+	return 1
 }
 
 func broken(files map[string]*file) int {

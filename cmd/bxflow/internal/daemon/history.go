@@ -80,8 +80,8 @@ func (h *History) Last(_ context.Context, name string) (time.Time, error) {
 	return h.last[name], nil
 }
 
-// Fired implements [schedule.History]. What it was told is on disk when it
-// returns.
+// Fired implements [schedule.History]. What it was told has been written when
+// it returns.
 func (h *History) Fired(_ context.Context, name string, due time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +109,7 @@ func (h *History) write() error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(next.Name()) //nolint:errcheck // it is gone once it was renamed
+	defer os.Remove(next.Name()) // it is gone once it was renamed
 	_, err = next.Write(append(text, '\n'))
 	if err == nil {
 		err = next.Sync()

@@ -116,10 +116,10 @@ func newServer(o Options) *server {
 }
 
 // listen opens the port of the page before anything else begins, so that an
-// address in use is noticed at once.
+// address in use is noticed at once. Without an address there is no listener.
 func (s *server) listen(ctx context.Context) (net.Listener, error) {
 	if s.Addr == "" {
-		return nil, nil //nolint:nilnil // no address, no page
+		return nil, nil
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.Addr)
@@ -145,7 +145,7 @@ func (s *server) serveHTTP(ctx context.Context, listener net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
-	stop := context.AfterFunc(ctx, func() { web.Close() }) //nolint:errcheck,gosec // nothing is lost with a page
+	stop := context.AfterFunc(ctx, func() { _ = web.Close() }) // nothing is lost with a page
 	defer stop()
 	if err := web.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("page: %w", err)

@@ -42,7 +42,7 @@ func newWatch(dir string, reload <-chan os.Signal) (*watch, error) {
 	return &watch{dir: dir, events: events, reload: reload}, nil
 }
 
-func (w *watch) close() { w.events.Close() } //nolint:errcheck,gosec // the program ends
+func (w *watch) close() { _ = w.events.Close() } // the program ends
 
 // follow calls scan whenever the folder has changed and come to rest, until
 // ctx is done. A folder that cannot be read for a while is only logged.
