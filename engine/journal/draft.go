@@ -30,8 +30,8 @@ var (
 )
 
 // NewDraft begins a plan. It is this process's alone, and is not to be seen
-// until it is sealed; Seal gives the header its ID and, where they are missing,
-// Format and Content. Its methods may be called by several goroutines.
+// until it is sealed; Seal gives the header its ID, and its Format if it has
+// none. Its methods may be called by several goroutines.
 func (j *Journal) NewDraft(ctx context.Context) (engine.Draft, error) {
 	return j.newDraft(ctx)
 }
@@ -153,7 +153,10 @@ func (d *draft) Get(ctx context.Context, keys []engine.Hash) (map[engine.Hash][]
 		if len(hash) != len(engine.Hash{}) {
 			return nil, &DamagedError{Path: d.j.path, Fault: "the index of a draft has a key of another length"}
 		}
-		found[engine.Hash(hash)] = append([]byte{}, value...) // an empty one comes back as nil
+		if value == nil {
+			value = []byte{} // as the driver has an empty one
+		}
+		found[engine.Hash(hash)] = value
 	}
 	return found, fault(d.j.path, rows.Err())
 }
@@ -253,13 +256,6 @@ func (d *draft) Seal(ctx context.Context, h *engine.Header) error {
 	h.ID = d.id
 	if h.Format == 0 {
 		h.Format = engine.PlanFormat
-	}
-	if h.Content == "" {
-		content, err := d.content(ctx)
-		if err != nil {
-			return err
-		}
-		h.Content = content
 	}
 	return d.seal(ctx, h, "")
 }

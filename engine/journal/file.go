@@ -35,9 +35,8 @@ const (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// open opens the journal of a folder; sync is the PRAGMA synchronous of what
-// must last.
-func open(ctx context.Context, dir, sync string) (_ *Journal, err error) {
+// open opens the journal of a folder.
+func open(ctx context.Context, dir string) (_ *Journal, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -49,7 +48,7 @@ func open(ctx context.Context, dir, sync string) (_ *Journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{path: path, lock: lock, durable: sync, owner: thisProcess()}
+	j := &Journal{path: path, lock: lock, owner: thisProcess()}
 	defer func() {
 		if err != nil {
 			_ = j.lock.Close()
@@ -63,7 +62,7 @@ func open(ctx context.Context, dir, sync string) (_ *Journal, err error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if j.db, err = sql.Open("sqlite", dsn(path, sync)); err != nil {
+	if j.db, err = sql.Open("sqlite", dsn(path)); err != nil {
 		return nil, fault(path, err)
 	}
 	// One connection: SQLite has one writer anyway, and the reads are short.
@@ -204,11 +203,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // dsn is the data source name: every connection gets these settings.
-func dsn(path, sync string) string {
+func dsn(path string) string {
 	settings := url.Values{
 		"_txlock": {"immediate"}, // a transaction that reads first would fail at its first write
 		"_pragma": {
-			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + sync + ")",
+			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)",
 			"foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)",
 		},
 	}

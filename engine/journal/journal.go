@@ -32,7 +32,6 @@ type Journal struct {
 	db      *sql.DB
 	path    string
 	lock    *flock.Flock // shared while the journal is open
-	durable string       // PRAGMA synchronous for what must last
 	scratch string       // the folder to remove at Close, "" for none
 	owner   Owner
 }
@@ -48,7 +47,7 @@ func Open(ctx context.Context, dir string) (*Journal, error) {
 		return nil, err
 	}
 	defer guard.Close()
-	return open(ctx, dir, "FULL")
+	return open(ctx, dir)
 }
 
 // Scratch opens an empty journal that ends with Close, for plans that nothing
@@ -64,7 +63,7 @@ func Scratch(ctx context.Context, dir string) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := open(ctx, own, "OFF")
+	j, err := open(ctx, own)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(own))
 	}
@@ -93,9 +92,12 @@ func (j *Journal) write(ctx context.Context, durable bool, f func(*sql.Tx) error
 		return fault(j.path, err)
 	}
 	defer conn.Close()
-	sync := "PRAGMA synchronous = " + j.durable
-	if !durable && j.durable == "FULL" {
-		sync = "PRAGMA synchronous = NORMAL" // in WAL mode: no fsync at commit, none lost but the last
+	sync := "PRAGMA synchronous = FULL"
+	switch {
+	case j.scratch != "":
+		sync = "PRAGMA synchronous = OFF"
+	case !durable:
+		sync = "PRAGMA synchronous = NORMAL" // in WAL mode: no fsync at commit, and no damage without it
 	}
 	if _, err := conn.ExecContext(ctx, sync); err != nil {
 		return fault(j.path, err)

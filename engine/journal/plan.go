@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -36,7 +35,7 @@ func (p *Plan) Used() (run string, ok bool) { return p.run, p.run != "" }
 // last one. Drafts are not found. The error is an [UnknownError] where the id
 // fits no plan, or several.
 func (j *Journal) Plan(ctx context.Context, prefix string) (*Plan, error) {
-	id, err := j.find(ctx, "plan", "SELECT id FROM plans WHERE state = 'sealed'", prefix)
+	id, err := j.find(ctx, "plan", "SELECT id FROM plans WHERE state = 'sealed' "+byPrefix, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +48,7 @@ func (j *Journal) plan(ctx context.Context, id string) (*Plan, error) {
 	var sum int64
 	err := j.db.QueryRowContext(ctx, `SELECT p.plan, p.changes, p.header, p.header_crc, p.seal, coalesce(r.id, '')
 		FROM plans AS p LEFT JOIN runs AS r ON r.plan = p.plan WHERE p.state = 'sealed' AND p.id = ?`, id).
-		Scan(&p.changes.plan, &p.n, &p.text, &sum, &p.file, &p.run)
+		Scan(&p.plan, &p.n, &p.text, &sum, &p.file, &p.run)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, &UnknownError{What: "plan", ID: id}
 	}
@@ -65,28 +64,19 @@ func (j *Journal) plan(ctx context.Context, id string) (*Plan, error) {
 	return p, nil
 }
 
-// find returns the one id that a query yields which is, or begins with, the
+// byPrefix is the rest of a query for ids: those that begin with ?1, that which
+// is ?1 before all others, the last one made first.
+const byPrefix = "AND substr(id, 1, length(?1)) = ?1 ORDER BY id = ?1 DESC, rowid DESC LIMIT 5"
+
+// find returns the one id of a query with byPrefix that is, or begins with, the
 // prefix; for an empty prefix the last one made.
 func (j *Journal) find(ctx context.Context, what, query, prefix string) (string, error) {
-	rows, err := j.db.QueryContext(ctx, query+" AND substr(id, 1, ?) = ? ORDER BY id = ? DESC, rowid DESC LIMIT 5",
-		len(prefix), prefix, prefix)
+	fits, err := j.ids(ctx, query, prefix)
 	if err != nil {
-		return "", fault(j.path, err)
-	}
-	defer rows.Close()
-	var fits []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return "", fault(j.path, err)
-		}
-		fits = append(fits, id)
-	}
-	if err := rows.Err(); err != nil {
-		return "", fault(j.path, err)
+		return "", err
 	}
 	if len(fits) == 1 || len(fits) > 1 && (prefix == "" || fits[0] == prefix) {
 		return fits[0], nil
 	}
-	return "", &UnknownError{What: what, ID: strings.ToValidUTF8(prefix, "?"), Fits: fits}
+	return "", &UnknownError{What: what, ID: prefix, Fits: fits}
 }

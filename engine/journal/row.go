@@ -52,8 +52,10 @@ const (
 	reviseRow = `UPDATE changes SET (` + planColumns + `, ` + stateColumns + `) =
 		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
 	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		WHERE plan = ? AND seq = ?`
-	selectRow = `SELECT ` + planColumns + `, ` + stateColumns + ` FROM changes `
+		WHERE plan = ? AND seq = ? AND `
+	saveSent    = saveState + `state IN ('planned', 'sent')`
+	saveOutcome = saveState + `(open = 1 OR state = ?3)`
+	selectRow   = `SELECT ` + planColumns + `, ` + stateColumns + ` FROM changes `
 )
 
 func (r *row) planPart() []any {
@@ -87,10 +89,9 @@ func checksum(values []any) int64 {
 	for _, v := range values {
 		switch v := v.(type) {
 		case string:
-			b = binary.LittleEndian.AppendUint64(b, uint64(len(v)))
-			b = append(b, v...)
+			b = append(binary.AppendVarint(b, int64(len(v))), v...)
 		case int64:
-			b = binary.LittleEndian.AppendUint64(b, uint64(v)) //nolint:gosec // its bits are what counts
+			b = binary.AppendVarint(b, v)
 		default:
 			panic(fmt.Sprintf("checksum of %T", v))
 		}

@@ -134,7 +134,7 @@ func (r *Run) Sent(ctx context.Context, cs []*engine.Change, at time.Time) error
 		next[i] = *c
 		next[i].State, next[i].Attempt, next[i].SentAt = engine.StateSent, c.Attempt+1, at.UnixMilli()
 	}
-	if err := r.save(ctx, next, "state IN ('planned', 'sent')"); err != nil {
+	if err := r.save(ctx, next, saveSent); err != nil {
 		return err
 	}
 	for i, c := range cs {
@@ -150,14 +150,14 @@ func (r *Run) Settle(ctx context.Context, cs []*engine.Change) error {
 	for i, c := range cs {
 		next[i] = *c
 	}
-	return r.save(ctx, next, "(open = 1 OR state = ?3)")
+	return r.save(ctx, next, saveOutcome)
 }
 
 // save writes the states of changes, each of which must be in a state that the
-// condition allows, all of them or none.
-func (r *Run) save(ctx context.Context, cs []engine.Change, allowed string) error {
+// statement allows, all of them or none.
+func (r *Run) save(ctx context.Context, cs []engine.Change, statement string) error {
 	return r.j.write(ctx, true, func(tx *sql.Tx) error {
-		update, err := tx.PrepareContext(ctx, saveState+" AND "+allowed)
+		update, err := tx.PrepareContext(ctx, statement)
 		if err != nil {
 			return err
 		}

@@ -205,8 +205,7 @@ func TestOpen_forgetsDraftsOfTheDead(t *testing.T) {
 		t.Errorf("a new draft has %d changes", len(got))
 	}
 	_, err := crashed.Plan(t.Context(), "")
-	var unknown *journal.UnknownError
-	if !errors.As(err, &unknown) {
+	if _, ok := errors.AsType[*journal.UnknownError](err); !ok {
 		t.Errorf("got %v, want no plan", err)
 	}
 }

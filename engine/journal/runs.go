@@ -11,7 +11,7 @@ import (
 // Run finds a run by its id or the beginning of it; the empty text is the last
 // one. The error is an [UnknownError] where the id fits no run, or several.
 func (j *Journal) Run(ctx context.Context, prefix string) (*Run, error) {
-	id, err := j.find(ctx, "run", "SELECT id FROM runs WHERE true", prefix)
+	id, err := j.find(ctx, "run", "SELECT id FROM runs WHERE true "+byPrefix, prefix)
 	if err != nil {
 		return nil, err
 	}

@@ -58,23 +58,6 @@ func encodeChange(c *engine.Change) ([]byte, error) {
 	})
 }
 
-// content digests the changes of a plan: equal changes, equal digest.
-func (cs *changes) content(ctx context.Context) (string, error) {
-	sum := sha256.New()
-	for c, err := range cs.Changes(ctx, engine.Filter{}) {
-		if err != nil {
-			return "", err
-		}
-		line, err := encodeChange(c)
-		if err != nil {
-			return "", err
-		}
-		sum.Write(line)
-		sum.Write([]byte("\n"))
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
 // Export writes a plan as a file that [Journal.Import] takes. A plan that a
 // run has begun on is refused with a [UsedError]: its file could be applied to
 // nothing.
