@@ -368,10 +368,12 @@ func TestServe(t *testing.T) {
 	w.Run = func(ctx context.Context, job *engine.Job) (daemon.Outcome, error) {
 		select {
 		case ran <- job.Name:
-			return daemon.Outcome{}, nil
 		case <-ctx.Done():
-			return daemon.Outcome{}, ctx.Err()
 		}
+		if job.Name == "beta" { // it ends only when it is told to
+			<-ctx.Done()
+		}
+		return daemon.Outcome{}, ctx.Err()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -399,9 +401,11 @@ func TestServe(t *testing.T) {
 	for <-ran != "beta" {
 	}
 
-	// Nothing takes the next one: it is cut short.
-	for !strings.Contains(lineOf(fetch(t, url[1]+"metrics"), `bxflow_job_running{job="beta"}`), " 1") {
+	if got := lineOf(fetch(t, url[1]+"metrics"), `bxflow_job_running{job="beta"}`); !strings.HasSuffix(got, " 1\n") {
+		t.Errorf("while it runs, the metrics say %q", got)
 	}
+
+	// It is cut short.
 	cancel()
 	if err := <-done; !errors.Is(err, daemon.ErrCut) {
 		t.Errorf("Serve returns %v, want %v", err, daemon.ErrCut)
