@@ -8,10 +8,17 @@ import (
 	"github.com/bxflow/bxflow/engine"
 )
 
+// maxExplained is the number of problems that are written out: nobody mends more before the next look.
+const maxExplained = 100
+
 // Explain writes problems for people: each with its place, the line of the file, a caret below the spot, and the remedy.
 func Explain(w io.Writer, problems engine.Problems) {
 	var b strings.Builder
-	for _, p := range problems {
+	for i, p := range problems {
+		if i == maxExplained {
+			fmt.Fprintf(&b, "and %d more problems\n", len(problems)-i)
+			break
+		}
 		bare := p
 		bare.Hint = ""
 		fmt.Fprintln(&b, bare.Error())

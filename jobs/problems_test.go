@@ -145,3 +145,13 @@ func TestExplain(t *testing.T) {
 		t.Errorf("explanation (-want +got):\n%s", diff)
 	}
 }
+
+func TestExplain_endsSomewhere(t *testing.T) {
+	t.Parallel()
+	ps := problems(t, withSteps("  - select: deal\n"+strings.Repeat("  - x: 1\n", 130)), options())
+	var b strings.Builder
+	jobs.Explain(&b, ps)
+	if !strings.HasSuffix(b.String(), "and 30 more problems\n") {
+		t.Errorf("the end is %q", b.String()[b.Len()-80:])
+	}
+}
