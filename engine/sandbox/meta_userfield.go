@@ -29,14 +29,18 @@ func userFieldMethods() []method {
 	return list
 }
 
-// crmModule checks moduleId: the portal has custom fields of the CRM only.
+// crmModule checks moduleId: the portal has custom fields of the CRM only, and
+// they need its scope as well.
 func crmModule(c *call) *apiError {
 	name, err := c.text("moduleId")
 	if err != nil {
 		return err
 	}
-	if name != "crm" {
+	switch {
+	case name != "crm":
 		return oldError("Module is not supported.")
+	case c.portal.scopes != nil && !c.portal.scopes["crm"]:
+		return oldError("The current method required more scopes. (crm)")
 	}
 	return nil
 }
