@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -47,8 +48,8 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	if err != nil && !a.began && code == exitUnfinished {
 		code = exitUsage
 	}
-	if code == exitInterrupted && err != nil {
-		err = fmt.Errorf("interrupted: %w", err)
+	if code == exitInterrupted && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
 	}
 	if err != nil && err.Error() != "" {
 		a.explain(err)

@@ -99,4 +99,3 @@ func samePortal(h *engine.Header, c *engine.Catalog) error {
 	}
 	return nil
 }
-

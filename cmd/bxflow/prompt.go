@@ -62,7 +62,7 @@ func (a *app) readLine(ctx context.Context) (string, error) {
 	}()
 	select {
 	case line := <-answer:
-		return line, nil
+		return line, ctx.Err() // Ctrl-C and a line may come at once
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}

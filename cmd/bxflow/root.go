@@ -11,18 +11,18 @@ import (
 
 // globalFlags are the flags that every command has.
 type globalFlags struct {
-	portal    string
-	limits    string
-	state     string
+	portal string
+	limits string
+	state  string
 	// stateGiven says that --state was typed, so that it belongs into the
 	// commands that are shown to be typed next.
 	stateGiven bool
-	format    string
-	logLevel  string
-	logFormat string
-	noColor   bool
-	quiet     bool
-	params    []string
+	format     string
+	logLevel   string
+	logFormat  string
+	noColor    bool
+	quiet      bool
+	params     []string
 }
 
 func newRootCommand(a *app) *cobra.Command {
@@ -32,9 +32,9 @@ func newRootCommand(a *app) *cobra.Command {
 		Long: `bxflow reads a job file, shows exactly what it would change in a Bitrix24
 portal, and then does it: once, at the speed that the portal allows, with a
 durable record. A job without a portal runs on the built-in sandbox.`,
-		Example:           "  bxflow portal types --portal sandbox",
-		SilenceErrors:     true,
-		SilenceUsage:      true,
+		Example:       "  bxflow portal types --portal sandbox",
+		SilenceErrors: true,
+		SilenceUsage:  true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			a.flags.stateGiven = c.Flags().Changed("state")
 			return a.start()

@@ -98,16 +98,24 @@ func (a *app) afterRun(r *engine.Result) string {
 	var next []string
 	switch r.Status {
 	case engine.StatusInterrupted, engine.StatusFailed, engine.StatusRunning:
-		next = append(next, a.command("resume", r.Run))
+		next = append(next, a.command("resume", shortRun(r.Run)))
 	case engine.StatusPartial, engine.StatusSucceeded, engine.StatusRefused:
 	}
 	for _, s := range r.Steps {
 		if s.Failed+s.Conflicts > 0 {
-			next = append(next, a.command("show", r.Run, "--failed", "--format", "csv")+" > failed.csv")
+			next = append(next, a.command("show", shortRun(r.Run), "--failed", "--format", "csv")+" > failed.csv")
 			break
 		}
 	}
 	return strings.Join(next, "\n")
+}
+
+// shortRun is the beginning of a run's id: its time, which is enough to find it.
+func shortRun(id string) string {
+	if i := strings.LastIndexByte(id, '-'); i > 0 {
+		return id[:i]
+	}
+	return id
 }
 
 // command is a command line to be typed next, with the state folder that this

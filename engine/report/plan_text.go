@@ -109,7 +109,7 @@ func shownCounts(h *engine.Header) []countOf {
 }
 
 func summaryColumns(h *engine.Header) []column {
-	columns := []column{{title: "Step", least: 8}, {title: "Verb"}, {title: "Entity", least: 8}}
+	columns := []column{{title: "Step", least: 8}, {title: "Verb", spare: true}, {title: "Entity", least: 8}}
 	for _, c := range shownCounts(h) {
 		columns = append(columns, column{title: c.title, right: true})
 	}

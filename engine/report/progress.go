@@ -2,8 +2,10 @@ package report
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +43,7 @@ type Progress struct {
 	bar      progress.Writer // nil while there is none
 	tracker  *progress.Tracker
 	renderer conc.WaitGroup
+	pace     pace
 }
 
 // NewProgress shows progress on out: as bars of that width in columns, or, with
@@ -82,8 +85,9 @@ func (p *Progress) update(at engine.Progress) []slog.Attr {
 	now := time.Now()
 	if at.Phase != p.phase {
 		p.end(false)
-		p.phase, p.began, p.logged = at.Phase, now, now
+		p.phase, p.began, p.logged, p.pace = at.Phase, now, now, pace{}
 	}
+	p.pace.add(now, at.Done)
 	if !p.bars {
 		if now.Sub(p.logged) < LogEvery {
 			return nil
@@ -91,7 +95,7 @@ func (p *Progress) update(at engine.Progress) []slog.Attr {
 		p.logged = now
 		return []slog.Attr{
 			slog.String("phase", at.Phase), slog.Int("done", at.Done), slog.Int("total", at.Total),
-			slog.Int("failed", at.Failed), slog.String("limit", at.Limit),
+			slog.Int("failed", at.Failed), slog.String("left", p.pace.left(at)), slog.String("limit", at.Limit),
 		}
 	}
 	if p.bar == nil {
@@ -102,7 +106,8 @@ func (p *Progress) update(at engine.Progress) []slog.Attr {
 	}
 	p.tracker.UpdateTotal(int64(at.Total))
 	p.tracker.SetValue(int64(at.Done))
-	p.bar.SetPinnedMessages(note(at))
+	p.tracker.UpdateMessage(count(at))
+	p.bar.SetPinnedMessages(p.note(at))
 	return nil
 }
 
@@ -143,22 +148,77 @@ func (p *Progress) end(failed bool) {
 func barStyle() progress.Style {
 	s := progress.StyleBlocks
 	s.Name = "bxflow"
-	s.Visibility = progress.StyleVisibility{ETA: true, Percentage: true, Pinned: true, Tracker: true, Value: true, Speed: true}
-	s.Options.ETAPrecision = time.Second
-	s.Options.SpeedPrecision = 10 * time.Millisecond
-	s.Options.ErrorString = "stopped"
+	s.Visibility = progress.StyleVisibility{Percentage: true, Pinned: true, Tracker: true}
+	s.Options.Separator = "  "
+	s.Options.DoneString, s.Options.ErrorString = "done", "stopped"
 	return s
 }
 
-// note is the line above the bar: failures, and what limits right now.
-func note(at engine.Progress) string {
-	limit := clean(at.Limit)
-	if at.Failed == 0 {
-		return limit
+// count says how much is done.
+func count(at engine.Progress) string {
+	if at.Total == 0 {
+		return fmt.Sprintf("%s %d", at.Phase, at.Done)
 	}
-	failed := plural(at.Failed, "row") + " failed"
-	if limit == "" {
-		return failed
+	return fmt.Sprintf("%s %d of %d", at.Phase, at.Done, at.Total)
+}
+
+// note is the line above the bar: speed, the time that is left, failures, and
+// what limits right now.
+func (p *Progress) note(at engine.Progress) string {
+	var parts []string
+	if speed := p.pace.speed(); speed > 0 {
+		parts = append(parts, fmt.Sprintf("%.0f/s", math.Ceil(speed)))
 	}
-	return failed + "; " + limit
+	if left := p.pace.left(at); left != "" {
+		parts = append(parts, left+" left")
+	}
+	if at.Failed > 0 {
+		parts = append(parts, fmt.Sprintf("%d failed", at.Failed))
+	}
+	if at.Limit != "" {
+		parts = append(parts, clean(at.Limit))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// pace is how fast things have lately gone. What a portal lets through at first,
+// its burst, says nothing of what follows, so only the last samples count.
+type pace struct {
+	samples []sample // a second apart at least
+}
+
+type sample struct {
+	at   time.Time
+	done int
+}
+
+// paceSamples is how many seconds the pace looks back.
+const paceSamples = 20
+
+func (p *pace) add(now time.Time, done int) {
+	if n := len(p.samples); n > 0 && now.Sub(p.samples[n-1].at) < time.Second {
+		return
+	}
+	p.samples = append(p.samples, sample{now, done})
+	if len(p.samples) > paceSamples {
+		p.samples = p.samples[1:]
+	}
+}
+
+// speed is in units a second, 0 while unknown.
+func (p *pace) speed() float64 {
+	if len(p.samples) < 3 {
+		return 0
+	}
+	first, last := p.samples[0], p.samples[len(p.samples)-1]
+	return float64(last.done-first.done) / last.at.Sub(first.at).Seconds()
+}
+
+// left is the time until all is done, as people say it; "" while unknown.
+func (p *pace) left(at engine.Progress) string {
+	speed := p.speed()
+	if speed <= 0 || at.Total <= at.Done {
+		return ""
+	}
+	return duration(max(float64(at.Total-at.Done)/speed, 1))
 }

@@ -131,7 +131,7 @@ func (r *runText) summary() ([]column, [][]string) {
 		used := slices.ContainsFunc(r.Result.Steps, func(s engine.StepResult) bool { return c.of(s) != 0 })
 		return !used && !c.must
 	})
-	columns := []column{{title: "Step", least: 8}, {title: "Verb"}, {title: "Entity", least: 8}}
+	columns := []column{{title: "Step", least: 8}, {title: "Verb", spare: true}, {title: "Entity", least: 8}}
 	for _, c := range shown {
 		columns = append(columns, column{title: c.title, right: true})
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -13,6 +14,7 @@ type column struct {
 	title string
 	right bool // numbers are aligned to the right
 	least int  // how narrow it may become where the terminal is; 0: never narrower
+	spare bool // may be left out where the terminal is too narrow for all
 }
 
 // grid writes rows below their titles, aligned, without lines around them. On
@@ -21,7 +23,7 @@ func (t Terminal) grid(w io.Writer, indent string, columns []column, rows [][]st
 	if len(rows) == 0 {
 		return nil
 	}
-	limits := t.limits(len(indent), columns, rows)
+	columns, rows, limits := t.arrange(len(indent), columns, rows)
 	tw := table.NewWriter()
 	tw.SetStyle(gridStyle())
 	head := make(table.Row, len(columns))
@@ -53,22 +55,41 @@ func (t Terminal) grid(w io.Writer, indent string, columns []column, rows [][]st
 	return nil
 }
 
-// limits are the widths to which cells are cut, 0 where they are not.
-func (t Terminal) limits(indent int, columns []column, rows [][]string) []int {
-	limits := make([]int, len(columns))
+// arrange makes a table fit the terminal: cells of columns that may become
+// narrower are cut, then columns that can be spared are left out. It returns the
+// widths to which cells are cut, 0 where they are not.
+func (t Terminal) arrange(indent int, columns []column, rows [][]string) ([]column, [][]string, []int) {
+	for {
+		limits, fits := t.limits(indent, columns, rows)
+		spare := slices.IndexFunc(columns, func(c column) bool { return c.spare })
+		if fits || spare < 0 {
+			return columns, rows, limits
+		}
+		columns = slices.Delete(slices.Clone(columns), spare, spare+1)
+		narrower := make([][]string, len(rows))
+		for i, r := range rows {
+			narrower[i] = slices.Delete(slices.Clone(r), spare, spare+1)
+		}
+		rows = narrower
+	}
+}
+
+// limits are the widths to which cells must be cut, and whether that is enough.
+func (t Terminal) limits(indent int, columns []column, rows [][]string) (limits []int, fits bool) {
+	limits = make([]int, len(columns))
 	if t.Width <= 0 {
-		return limits
+		return limits, true
 	}
 	widths := make([]int, len(columns))
-	total := indent
+	total := indent - 2
 	for i, c := range columns {
-		widths[i] = text.StringWidthWithoutEscSequences(c.title)
+		widths[i] = width(c.title)
 		for _, r := range rows {
-			widths[i] = max(widths[i], text.StringWidthWithoutEscSequences(r[i]))
+			widths[i] = max(widths[i], width(r[i]))
 		}
 		total += widths[i] + 2
 	}
-	for over := total - 2 - t.Width; over > 0; over-- {
+	for ; total > t.Width; total-- {
 		widest := -1
 		for i, c := range columns {
 			if c.least > 0 && widths[i] > c.least && (widest < 0 || widths[i] > widths[widest]) {
@@ -76,12 +97,12 @@ func (t Terminal) limits(indent int, columns []column, rows [][]string) []int {
 			}
 		}
 		if widest < 0 {
-			break
+			return limits, false
 		}
 		widths[widest]--
 		limits[widest] = widths[widest]
 	}
-	return limits
+	return limits, true
 }
 
 func gridStyle() table.Style {

@@ -1,0 +1,97 @@
+package report_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/report"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// work tells a progress of 1200 changes in two minutes.
+func work(p *report.Progress) {
+	for done := range 1200 {
+		p.Update(engine.Progress{Phase: "apply", Done: done, Total: 1200, Failed: done / 500, Limit: "bucket 50/50, 2.0/s"})
+		<-time.After(100 * time.Millisecond)
+	}
+	p.Done(false)
+}
+
+func TestProgress_logsEveryTenSeconds(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		p := report.NewProgress(&b, 0)
+		p.LogTo(slog.New(slog.NewTextHandler(p, nil)))
+		work(p)
+		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+		if len(lines) != 11 {
+			t.Errorf("%d lines in two minutes, want 11:\n%s", len(lines), b.String())
+		}
+		want := `msg=progress phase=apply done=600 total=1200 failed=1 left="1 min" limit="bucket 50/50, 2.0/s"`
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, b.String())
+		}
+	})
+}
+
+func TestProgress_showsABar(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		p := report.NewProgress(&b, 80)
+		work(p)
+		for _, want := range []string{"apply 600 of 1200", "10/s, 1 min left, 1 failed, bucket 50/50, 2.0/s", "apply 1199 of 1200  done"} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("the bar never shows %q", want)
+			}
+		}
+	})
+}
+
+func TestProgress_leavesQuickWorkAlone(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		p := report.NewProgress(&b, 80)
+		for done := range 3 {
+			p.Update(engine.Progress{Phase: "apply", Done: done, Total: 3})
+			<-time.After(100 * time.Millisecond)
+		}
+		p.Done(false)
+		if b.Len() > 0 {
+			t.Errorf("wrote %q", b.String())
+		}
+	})
+}
+
+func TestProgress_keepsLinesApartFromTheBar(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		p := report.NewProgress(&b, 80)
+		p.Update(engine.Progress{Phase: "apply", Total: 9})
+		<-time.After(time.Second)
+		p.Update(engine.Progress{Phase: "apply", Done: 1, Total: 9})
+		if _, err := p.Write([]byte("the portal moved\n")); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Second)
+		p.Done(true)
+		if !strings.Contains(b.String(), "the portal moved\n") || !strings.Contains(b.String(), "apply 1 of 9  stopped") {
+			t.Errorf("wrote %q", b.String())
+		}
+	})
+}
