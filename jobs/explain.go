@@ -12,7 +12,7 @@ import (
 const maxExplained = 100
 
 // Explain writes problems for people: each with its place, the line of the file, a caret below the spot, and the remedy.
-func Explain(w io.Writer, problems engine.Problems) {
+func Explain(w io.Writer, problems engine.Problems) error {
 	var b strings.Builder
 	for i, p := range problems {
 		if i == maxExplained {
@@ -31,7 +31,8 @@ func Explain(w io.Writer, problems engine.Problems) {
 			fmt.Fprintf(&b, "      = %s\n", p.Hint)
 		}
 	}
-	fmt.Fprint(w, b.String())
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // padding is the space before a column of a line, with the line's own tabs.

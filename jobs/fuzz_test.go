@@ -52,6 +52,8 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		var b strings.Builder
-		jobs.Explain(&b, ps)
+		if err := jobs.Explain(&b, ps); err != nil {
+			t.Fatal(err)
+		}
 	})
 }

@@ -133,7 +133,9 @@ func TestExplain(t *testing.T) {
 	t.Parallel()
 	ps := problems(t, withSteps("  - select: deal\n  - move: deal\n    to: ção ${{ row.x }}\n"), options())
 	var b strings.Builder
-	jobs.Explain(&b, ps)
+	if err := jobs.Explain(&b, ps); err != nil {
+		t.Fatal(err)
+	}
 	want := strings.Join([]string{
 		"a.yaml:6:17: step move_deal: there is no row here",
 		"    6 |     to: ção ${{ row.x }}",
@@ -150,7 +152,9 @@ func TestExplain_endsSomewhere(t *testing.T) {
 	t.Parallel()
 	ps := problems(t, withSteps("  - select: deal\n"+strings.Repeat("  - x: 1\n", 130)), options())
 	var b strings.Builder
-	jobs.Explain(&b, ps)
+	if err := jobs.Explain(&b, ps); err != nil {
+		t.Fatal(err)
+	}
 	if !strings.HasSuffix(b.String(), "and 30 more problems\n") {
 		t.Errorf("the end is %q", b.String()[b.Len()-80:])
 	}

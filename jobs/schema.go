@@ -15,7 +15,6 @@ type object = map[string]any
 func Schema(kinds []engine.StepKind) ([]byte, error) {
 	schema := object{
 		"$schema":              "https://json-schema.org/draft/2020-12/schema",
-		"$id":                  "https://bxflow.github.io/bxflow.schema.json",
 		"title":                "bxflow job",
 		"type":                 "object",
 		"required":             []string{"version", "name", "steps"},

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -177,7 +179,7 @@ func (a *analysis) memberOf(node ast.Node) (Use, bool) {
 func (a *analysis) use(n *ast.MemberNode, use Use) {
 	record := a.record(use.Name)
 	if _, known := record.Fields[use.Member]; !known && !record.Open {
-		hint := Suggest(use.Member, keys(record.Fields))
+		hint := longer(use, keys(record.Fields))
 		switch use.Name {
 		case nameRow:
 			a.fault(n.Property, hint, "unknown column %q", use.Member)
@@ -191,6 +193,19 @@ func (a *analysis) use(n *ast.MemberNode, use Use) {
 		return
 	}
 	a.uses = append(a.uses, use)
+}
+
+// longer is the remedy for an unknown member: the way to write a name that begins with it, as e-mail does with e, or else
+// the nearest.
+func longer(use Use, known []string) string {
+	for _, name := range known {
+		rest, begins := strings.CutPrefix(name, use.Member)
+		r, _ := utf8.DecodeRuneInString(rest)
+		if begins && !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' {
+			return fmt.Sprintf("did you mean %s[%q]?", use.Name, name)
+		}
+	}
+	return Suggest(use.Member, known)
 }
 
 // call analyses name(…).

@@ -17,6 +17,8 @@ func TestCompile_refuses(t *testing.T) {
 		"a misspelt column":           {`row.nme`, `1:5: unknown column "nme"; did you mean "nome"?`},
 		"a column in another case":    {`row.Nome`, `did you mean "nome"?`},
 		"a misspelt field":            {`card.titel`, `1:6: unknown field "titel" of card; did you mean "title"?`},
+		"a column with a space":       {`row.e mail`, `1:7: unexpected "mail"; a name with spaces in it is written row["two words"]`},
+		"the start of a column":       {`row.e`, `1:5: unknown column "e"; did you mean row["e mail"]?`},
 		"an unknown name":             {`cleint.created`, `1:1: unknown name "cleint"; did you mean "client"?`},
 		"an unknown function":         {`lowr(row.nome)`, `unknown function "lowr"; did you mean "lower"?`},
 		"an unknown parameter":        {`params.fil`, `unknown parameter "fil"; did you mean "file"?`},

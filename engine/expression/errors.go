@@ -103,17 +103,29 @@ func (x excerpt) placed(err error) *Error {
 	}
 	var fe *file.Error
 	if errors.As(err, &fe) {
-		hint := ""
-		if runes := []rune(x.text); fe.From < len(runes) && runes[fe.From] == '=' && strings.Contains(fe.Message, "Operator(\"=\")") {
-			hint = "compare with =="
-		}
-		return x.fault(fe.From, hint, "%s", reworded(fe.Message))
+		return x.fault(fe.From, hintFor(fe.Message), "%s", reworded(fe.Message))
 	}
 	return x.fault(0, "", "%s", reworded(err.Error()))
 }
 
+// hintFor is the remedy for what the parser stumbles on most.
+func hintFor(msg string) string {
+	switch {
+	case strings.HasPrefix(msg, `unexpected token Operator("=")`):
+		return "compare with =="
+	case strings.HasPrefix(msg, "unexpected token Identifier("):
+		return `a name with spaces in it is written row["two words"], and text stands in quotes`
+	}
+	return ""
+}
+
 // reworded replaces the Go names in a message of expr-lang by the words of this package.
 func reworded(msg string) string {
+	for _, kind := range []string{"Identifier", "Operator", "Bracket", "Number", "String"} {
+		if token, ok := strings.CutPrefix(msg, "unexpected token "+kind+"("); ok {
+			return "unexpected " + strings.TrimSuffix(token, ")")
+		}
+	}
 	return strings.NewReplacer(
 		"unexpected token EOF", "the expression ends too early",
 		"map[string]interface {}", "map", "[]interface {}", "list", "interface {}", "any", "[]string", "list",
