@@ -88,7 +88,7 @@ type Change struct {
 	Needs       []string               // refs of planned items that must be made first
 	Reason      string                 // why: of a skip, a conflict or an invalid row
 	Line        int                    // of the record in its file, 0 if none
-	Row         []string               // the source columns of a record that did not make it
+	Row         []string               // the cells of the record, so that it can be written out if it fails
 
 	// The rest is the journal's, once the change belongs to a run.
 

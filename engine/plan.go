@@ -46,6 +46,11 @@ type FileInfo struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+	// Columns, Delimiter and Encoding are what the file was read with, so that
+	// its failed rows can be written as it was.
+	Columns   []string `json:"columns,omitempty"`
+	Delimiter string   `json:"delimiter,omitempty"`
+	Encoding  string   `json:"encoding,omitempty"`
 }
 
 // StepSummary counts what a step does.

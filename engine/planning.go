@@ -102,6 +102,9 @@ func (p *Planning) change(r *Record, kind Kind) *Change {
 	if e := p.entityOf(p.spec); e != nil {
 		c.Entity, c.TypeID = e.Name, e.TypeID
 	}
+	if kind != KindSkip {
+		c.Row = r.Cells
+	}
 	p.pending = append(p.pending, c)
 	return c
 }
@@ -116,7 +119,7 @@ func (p *Planning) Skip(r *Record, reason string) {
 // Invalid records that a row can't become a change, and why.
 func (p *Planning) Invalid(r *Record, reason string) {
 	c := p.change(r, KindInvalid)
-	c.Reason, c.Row = reason, r.Cells
+	c.Reason = reason
 	p.breakStep(r, "the row is invalid at step "+p.spec.ID)
 }
 
@@ -186,7 +189,7 @@ func (p *Planning) Withdraw(step, source, reason string) {
 func (p *Planning) UseFile(f FileInfo) error {
 	for _, known := range p.files {
 		if known.Path == f.Path {
-			if known != f {
+			if known.SHA256 != f.SHA256 {
 				return fmt.Errorf("file %q changed while it was planned; run it again", f.Path)
 			}
 			return nil
@@ -308,6 +311,6 @@ func refsIn(fields map[string]FieldChange) []string {
 // Conflict records that the portal is not as the step needs it.
 func (p *Planning) Conflict(r *Record, reason string) {
 	c := p.change(r, KindConflict)
-	c.Reason, c.Row = reason, r.Cells
+	c.Reason = reason
 	p.breakStep(r, "conflict at step "+p.spec.ID)
 }

@@ -106,16 +106,18 @@ func (s *Read) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*eng
 			yield(nil, err)
 			return
 		}
-		if err := p.UseFile(info); err != nil {
-			yield(nil, err)
-			return
-		}
 		rows, closer, err := s.open()
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		defer closer.Close()
+		dialect := rows.Dialect()
+		info.Columns, info.Delimiter, info.Encoding = rows.Header(), string(dialect.Delimiter), dialect.Encoding
+		if err := p.UseFile(info); err != nil {
+			yield(nil, err)
+			return
+		}
 		for {
 			chunk, err := s.chunk(ctx, p, rows)
 			if len(chunk) > 0 && !yield(chunk, nil) {
@@ -146,7 +148,7 @@ func (s *Read) chunk(ctx context.Context, p *engine.Planning, rows *table.Reader
 		}
 		r := &engine.Record{Line: row.Line, Cells: row.Fields}
 		if fault != nil {
-			r.Line, r.Fault = fault.Line, fault.Error()
+			r.Line, r.Fault = fault.Line, fault.Text()
 		}
 		r.Source = s.name + ":" + strconv.Itoa(r.Line)
 		r.Row = make(map[string]any, len(header))
