@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bxflow/bxflow/engine/expression"
@@ -184,6 +186,9 @@ func (p *Planning) chunk(ctx context.Context, keys *recordKeys, chunk []*Record)
 			return fmt.Errorf("step %s: %w", spec.ID, err)
 		}
 	}
+	slices.SortStableFunc(p.pending, func(a, b *Change) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Line, b.Line))
+	})
 	p.dropNetZero()
 	for _, c := range p.pending {
 		if c.Kind.Writes() {

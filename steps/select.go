@@ -2,10 +2,12 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/expression"
@@ -58,6 +60,10 @@ func (s *Select) Prepare(p *engine.Prepare) {
 			s.where = append(s.where, t)
 		}
 	}
+	env := expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": time.Now()}
+	if _, at, err := s.conditions(p.Catalog, env); err != nil {
+		p.Fail(at, err)
+	}
 }
 
 // operators of filters, the longer before those that they begin with.
@@ -87,7 +93,7 @@ func (s *Select) test(p *engine.Prepare, fv engine.FieldValue) (test, bool) {
 // Records implements [engine.Source].
 func (s *Select) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*engine.Record, error] {
 	return func(yield func([]*engine.Record, error) bool) {
-		where, err := s.conditions(p)
+		where, _, err := s.conditions(p.Catalog, expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now})
 		if err != nil {
 			yield(nil, fmt.Errorf("step %s: where: %w", s.id, err))
 			return
@@ -120,54 +126,58 @@ func (s *Select) record(item engine.Item) *engine.Record {
 	return r
 }
 
-// conditions evaluates `where`, once for the plan.
-func (s *Select) conditions(p *engine.Planning) ([]engine.Condition, error) {
-	env := expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now}
+// conditions evaluates `where`. It needs no record, so that its names are
+// checked before anything is planned; an error comes with its place.
+func (s *Select) conditions(c *engine.Catalog, env expression.Env) ([]engine.Condition, engine.Pos, error) {
 	category := ""
 	var out []engine.Condition
 	for _, t := range s.where {
 		raw, err := t.value.Eval(env)
 		if err != nil {
-			return nil, fmt.Errorf("%s", fieldFault(t.field, err))
+			return nil, t.value.Pos, errors.New(fieldFault(t.field, err))
 		}
 		if t.name == "category" {
 			category = fmt.Sprint(raw)
 		}
-		v, err := s.operand(p, t, category, raw)
+		v, err := s.operand(c, t, category, raw)
 		if err != nil {
-			return nil, err
+			return nil, t.value.Pos, err
 		}
 		out = append(out, engine.Condition{Op: t.op, Field: t.field, Value: v})
 	}
-	return out, nil
+	return out, engine.Pos{}, nil
 }
 
 // operand brings a condition's value to the portal's form: names become ids,
 // and a list stays one (any of).
-func (s *Select) operand(p *engine.Planning, t test, category string, raw any) (any, error) {
+func (s *Select) operand(c *engine.Catalog, t test, category string, raw any) (any, error) {
 	list, isList := raw.([]any)
 	if !isList {
-		return s.operandOne(p, t, category, raw)
+		return s.operandOne(c, t, category, raw)
 	}
 	out := make([]any, 0, len(list))
 	for _, e := range list {
-		v, err := s.operandOne(p, t, category, e)
+		v, err := s.operandOne(c, t, category, e)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, v)
+		if several, ok := v.([]any); ok {
+			out = append(out, several...)
+		} else {
+			out = append(out, v)
+		}
 	}
 	return out, nil
 }
 
-func (s *Select) operandOne(p *engine.Planning, t test, category string, raw any) (any, error) {
+func (s *Select) operandOne(c *engine.Catalog, t test, category string, raw any) (any, error) {
 	switch t.name {
 	case "category":
-		c, err := s.entity.Category(fmt.Sprint(raw))
+		found, err := s.entity.Category(fmt.Sprint(raw))
 		if err != nil {
 			return nil, err
 		}
-		return int64(c.ID), nil
+		return int64(found.ID), nil
 	case "stage":
 		return s.stage(category, fmt.Sprint(raw))
 	}
@@ -176,7 +186,7 @@ func (s *Select) operandOne(p *engine.Planning, t test, category string, raw any
 	}
 	one := *t.field
 	one.Multiple = false
-	v, err := one.Canonical(raw, p.Catalog)
+	v, err := one.Canonical(raw, c)
 	if rows, ok := v.([]engine.MultiValue); ok && len(rows) > 0 {
 		return rows[0].Value, err
 	}

@@ -23,6 +23,13 @@ const maxShown = 60
 func (e *RowError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: line %d: ", e.Name, e.Line)
+	b.WriteString(e.Text())
+	return b.String()
+}
+
+// Text is the error without the file and the line.
+func (e *RowError) Text() string {
+	var b strings.Builder
 	if e.Column != "" {
 		fmt.Fprintf(&b, "column %q: ", e.Column)
 	}
