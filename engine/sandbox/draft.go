@@ -30,7 +30,7 @@ type draft struct {
 }
 
 func (s *store) newDraft(e *entity, user int64) *draft {
-	return &draft{e: e, it: &item{}, user: user, given: map[*field]bool{}}
+	return &draft{e: e, it: &item{cells: make([]cell, 0, 32)}, user: user, given: map[*field]bool{}}
 }
 
 func (s *store) draft(e *entity, old *item, user int64) *draft {

@@ -211,7 +211,7 @@ func (it *item) comms(f *field) []comm {
 
 // clone returns a copy that may be changed with [item.set].
 func (it *item) clone() *item {
-	return &item{id: it.id, cells: slices.Clone(it.cells)}
+	return &item{id: it.id, cells: append(make([]cell, 0, len(it.cells)+4), it.cells...)}
 }
 
 // at returns where an id stands among the items, or would stand.
@@ -248,7 +248,10 @@ func (e *entity) nextID() int64 {
 
 // put stores an item, replacing the one of its id.
 func (e *entity) put(it *item) {
-	it.cells = slices.Clip(it.cells)
+	// Room to grow into is room that a million items would waste.
+	cells := make([]cell, len(it.cells))
+	copy(cells, it.cells)
+	it.cells = cells
 	old := e.keep(it)
 	e.record(old, it)
 	e.store.log.item(e, it)

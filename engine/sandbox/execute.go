@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -114,7 +115,9 @@ func (c *call) run(m *method) (value any, err *apiError) {
 // created notes a new item for the faults that hide it for a while.
 func (c *call) created(e *entity, it *item) {
 	if c.lag > 0 {
-		c.store.lagging[itemKey{e.typeID, it.id}] = time.Now().Add(c.lag)
+		now := time.Now()
+		maps.DeleteFunc(c.store.lagging, func(_ itemKey, at time.Time) bool { return at.Before(now) })
+		c.store.lagging[itemKey{e.typeID, it.id}] = now.Add(c.lag)
 	}
 }
 

@@ -50,7 +50,9 @@ func setVariable(into *array, name string, val any) {
 	if name == "" || name[0] == '[' {
 		return
 	}
-	head = strings.NewReplacer(" ", "_", ".", "_").Replace(head)
+	if strings.ContainsAny(head, " .") {
+		head = strings.ReplaceAll(strings.ReplaceAll(head, " ", "_"), ".", "_")
+	}
 	path, ok := brackets(rest)
 	if !ok {
 		return
