@@ -69,6 +69,7 @@ func (cs *changes) page(ctx context.Context, f engine.Filter, limit int) ([]*eng
 
 // condition writes a filter as SQL.
 func condition(plan int64, f engine.Filter) (string, []any) {
+	index := ""
 	where := []string{"plan = ?", "seq > ?"}
 	args := []any{plan, f.After}
 	if f.Step != "" {
@@ -87,10 +88,11 @@ func condition(plan int64, f engine.Filter) (string, []any) {
 			args = append(args, string(s))
 		}
 		if !slices.ContainsFunc(f.States, engine.State.Final) {
-			where = append(where, "open = 1") // so that the index changes_open serves
+			index = "INDEXED BY changes_open " // of a run that is nearly done, this is little
+			where = append(where, "open = 1")
 		}
 	}
-	return "WHERE " + strings.Join(where, " AND "), args
+	return index + "WHERE " + strings.Join(where, " AND "), args
 }
 
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
