@@ -307,12 +307,22 @@ func (d *decoder) compile(p placed, scope expression.Scope, step string) {
 		if problem.Pos.Line > p.node.pos.Line {
 			problem.Pos.Column += p.node.indent
 		}
-		if cut := p.node.comment != "" && !strings.Contains(p.node.text, "${{"); cut && problem.Hint == "" {
-			if mended, ok := mend(d.line(p.node.pos.Line)); ok {
-				problem.Hint = "if " + p.node.comment + " belongs to it, write " + strings.TrimSpace(mended)
-			}
+		if mended, ok := d.cutOff(p.node, scope); ok {
+			problem.Hint = "YAML takes the end of it for a comment: write " + mended
 		}
 		problem.Step = step
 		d.problems = append(d.problems, problem)
 	}
+}
+
+// cutOff tells whether a condition is whole only with the comment behind it, and gives the mended line.
+func (d *decoder) cutOff(n *node, scope expression.Scope) (mended string, ok bool) {
+	if n.comment == "" || strings.Contains(n.text, "${{") {
+		return "", false
+	}
+	if _, err := expression.CompileCondition(n.text+" "+n.comment, scope); err != nil {
+		return "", false
+	}
+	mended, ok = mend(d.line(n.pos.Line))
+	return strings.TrimSpace(mended), ok
 }

@@ -278,10 +278,12 @@ func TestParse_warnings(t *testing.T) {
 		steps string
 		want  int
 	}{
-		"create without a key":   {"  - read: a.csv\n  - create: deal\n", 1},
-		"create with a key":      {"  - read: a.csv\n    key: id\n  - create: deal\n", 0},
-		"create after an import": {"  - read: a.csv\n  - import: contact\n    match: CPF\n    fields: {CPF: '1'}\n  - create: deal\n", 0},
-		"create in a select":     {"  - select: contact\n  - create: deal\n", 0},
+		"create without a key":           {"  - read: a.csv\n  - create: deal\n", 1},
+		"create with a key":              {"  - read: a.csv\n    key: id\n  - create: deal\n", 0},
+		"create after an import":         {"  - read: a.csv\n  - import: contact\n    match: CPF\n    fields: {CPF: '1'}\n  - create: deal\n", 0},
+		"an expression without its mark": {"  - select: contact\n  - update: contact\n    set: {a: row.x, b: 'row.x', c: x row.x, d: params.y}\n", 2},
+		"a mark with a space":            {"  - select: contact\n  - update: contact\n    set:\n      a: $ {{ row.x }}\n      b: ${ row.x }\n      c: 'costs ${ x }'\n", 2},
+		"create in a select":             {"  - select: contact\n  - create: deal\n", 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

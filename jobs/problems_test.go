@@ -88,7 +88,7 @@ func TestParse_problems(t *testing.T) {
 		}},
 		"a condition that is a comment": {withSteps("  - select: deal\n  - move: deal\n    to: x\n    when: # > 1\n"), []string{"a.yaml:7:10: when is a condition, not nothing; write when: '# > 1'"}},
 		"a condition cut at a comment": {withSteps("  - select: deal\n  - move: deal\n    to: x\n    when: all(deal.tags, # != \"spam\")\n"), []string{
-			`a.yaml:7:24: step move_deal: the expression ends too early; if # != "spam") belongs to it, write when: 'all(deal.tags, # != "spam")'`,
+			`a.yaml:7:24: step move_deal: the expression ends too early; YAML takes the end of it for a comment: write when: 'all(deal.tags, # != "spam")'`,
 		}},
 		"a colon in an expression, and what is below it": {withSteps("  - read: a.csv\n    key: id\n  - create: deal\n    stage: ${{ row.x ? 'it' : 'b' }}  # note\n    categry: x\n"), []string{
 			"a.yaml:7:21: step deal: this is not true or false (type string) used as condition", "a.yaml:7:29: YAML cannot read this value as it stands; write stage: '${{ row.x ? ''it'' : ''b'' }}'  # note", `a.yaml:8:5: create has no key "categry"; did you mean "category"?`,

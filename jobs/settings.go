@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,7 +182,23 @@ func (d *stepDecoder) scalarOf(n *node, name string) *engine.Value {
 	if n.missing() && !n.faulty {
 		d.fault(n.pos, "write null to clear the field, \"\" for blank text, or leave the line out", "%s has nothing written after it", name)
 	}
+	d.forgotten(n, name)
 	return &engine.Value{Pos: n.pos, Text: n.text, Null: n.null}
+}
+
+// forgotten warns of text that was probably meant as an expression: it would be written to the portal as it stands.
+func (d *stepDecoder) forgotten(n *node, name string) {
+	if !n.plain || strings.Contains(n.text, "${{") {
+		return
+	}
+	bare := regexp.MustCompile(`^(row|params|env)\.[\pL_][\pL\d_]*$`)
+	if bare.MatchString(n.text) {
+		d.warn(n.pos, "", fmt.Sprintf("write ${{ %s }} for its value, or put the text in quotes", n.text), "%s is the text %q", name, n.text)
+		return
+	}
+	if near := regexp.MustCompile(`\$\s*\{.*\}`); near.MatchString(n.text) {
+		d.warn(n.pos, "", "an expression is written ${{ … }}; put the text in quotes if it is none", "%s is the text %q", name, n.text)
+	}
 }
 
 // fieldValues reads a mapping of fields to values.

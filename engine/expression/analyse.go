@@ -151,6 +151,10 @@ func (a *analysis) member(n *ast.MemberNode) {
 		a.fault(n.Property, "", "the member of %q must be written out", id.Value)
 		return
 	}
+	if id, isName := n.Node.(*ast.IdentifierNode); isName && id.Value == nameNow {
+		a.fault(n.Property, "write format(now, \"2006\") for the year, \"01\" for the month, \"02\" for the day", "now has no parts")
+		return
+	}
 	a.all(n.Node, n.Property)
 }
 
@@ -221,7 +225,7 @@ func (a *analysis) call(n *ast.CallNode) {
 	case id.Value == nameNow && len(n.Arguments) == 0:
 		a.usesNow = true
 	case !ok || f.builtin:
-		a.fault(id, Suggest(id.Value, keys(a.table)), "unknown function %q", id.Value)
+		a.fault(id, a.instead(id.Value), "unknown function %q", id.Value)
 	case len(n.Arguments) < f.min || f.max >= 0 && len(n.Arguments) > f.max:
 		a.fault(id, "write "+f.doc.Signature, "%s takes %s, got %d", id.Value, f.arity(), len(n.Arguments))
 	default:
@@ -229,6 +233,28 @@ func (a *analysis) call(n *ast.CallNode) {
 		a.literals(n, f)
 	}
 	a.all(n.Arguments...)
+}
+
+// instead is the remedy for an unknown function: what does the same here, for the commonest ones of spreadsheets, or else
+// the nearest name.
+func (a *analysis) instead(name string) string {
+	switch strings.ToLower(name) {
+	case "if", "se":
+		return "write condition ? value : other"
+	case "today", "hoje":
+		return "write date(now)"
+	case "concat", "concatenate", "concatenar":
+		return "put + between texts"
+	case "left", "right", "mid", "substr", "substring":
+		return "write text[0:3] for the first three characters, text[-3:] for the last"
+	case "proper", "capitalize":
+		return "write title(text)"
+	case "substitute":
+		return "write replace(text, old, new)"
+	case "iferror", "coalesce", "ifnull":
+		return "write default(value, fallback)"
+	}
+	return Suggest(name, keys(a.table))
 }
 
 // literals lets a function judge the arguments that are written out.
@@ -250,7 +276,7 @@ func (a *analysis) literals(n *ast.CallNode, f function) {
 // builtin analyses a call of one of expr-lang's own functions.
 func (a *analysis) builtin(n *ast.BuiltinNode) {
 	if f, ok := a.table[n.Name]; !ok || !f.builtin {
-		a.fault(n, Suggest(n.Name, keys(a.table)), "unknown function %q", n.Name)
+		a.fault(n, a.instead(n.Name), "unknown function %q", n.Name)
 	}
 	for _, argument := range n.Arguments {
 		if _, ok := argument.(*ast.PredicateNode); !ok {

@@ -258,20 +258,24 @@ func mismatch(node ast.Node, err error) (msg, hint string) {
 	if !errors.As(err, &fe) {
 		return "", ""
 	}
-	finder := &mismatchFinder{at: fe.From}
+	finder := &mismatchFinder{at: fe.From, argument: strings.HasPrefix(fe.Message, "cannot use ")}
 	ast.Walk(&node, finder)
 	return finder.msg, finder.hint
 }
 
-// mismatchFinder looks at the operator at a place.
+// mismatchFinder looks at the operator at a place, or at the argument of a function there.
 type mismatchFinder struct {
 	at        int
+	argument  bool
 	msg, hint string
 }
 
 // Visit implements [ast.Visitor].
 func (f *mismatchFinder) Visit(node *ast.Node) {
-	if (*node).Location().From != f.at {
+	if call, ok := (*node).(*ast.CallNode); ok && f.argument {
+		f.call(call)
+	}
+	if f.argument || (*node).Location().From != f.at {
 		return
 	}
 	switch n := (*node).(type) {
@@ -288,10 +292,34 @@ func (f *mismatchFinder) Visit(node *ast.Node) {
 		f.msg = fmt.Sprintf("%q cannot be put between %s and %s", n.Operator, left, right)
 		numeric := func(t Type) bool { return t == Int || t == Float }
 		switch {
+		case n.Operator == "||" || n.Operator == "or":
+			f.hint = "for a value in place of a blank one write default(value, fallback)"
 		case n.Operator == "in" && right == String:
 			f.hint = "a part of a text is looked for with: text contains part"
 		case left == String && numeric(right), numeric(left) && right == String:
 			f.hint = "one side is text: make a number of it with number(…) or int(…), or text of the other with string(…)"
+		}
+	}
+}
+
+// call looks for a wrong argument.
+func (f *mismatchFinder) call(n *ast.CallNode) {
+	id, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok || strings.HasPrefix(id.Value, operatorPrefix) {
+		return
+	}
+	for _, argument := range n.Arguments {
+		if argument.Location().From != f.at {
+			continue
+		}
+		is := typeOf(argument.Nature())
+		f.msg = fmt.Sprintf("%s does not take %s here", id.Value, is)
+		switch is {
+		case String:
+			f.hint = "number(…), int(…) and date(…) make something else of text"
+		case Int, Float, Bool, Time:
+			f.hint = "string(…) makes text of it"
+		case Any, List:
 		}
 	}
 }

@@ -111,6 +111,8 @@ func (x excerpt) placed(err error) *Error {
 // hintFor is the remedy for what the parser stumbles on most.
 func hintFor(msg string) string {
 	switch {
+	case msg == "unexpected token EOF":
+		return "a bracket is not closed, or a value is missing"
 	case strings.HasPrefix(msg, `unexpected token Operator("=")`):
 		return "compare with =="
 	case strings.HasPrefix(msg, "unexpected token Identifier("):

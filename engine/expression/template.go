@@ -218,7 +218,11 @@ func scan(text string) ([]piece, *Error) {
 		at += utf8.RuneCountInString(before) + len(openMark)
 		end := closing(after)
 		if end < 0 {
-			return nil, excerptOf(text, text, 0).fault(at-len(openMark), hintUnclosed, "${{ is never closed")
+			msg, hint := "${{ is never closed", hintUnclosed
+			if strings.Contains(after, closeMark) {
+				msg, hint = "${{ is never closed: a quote or a brace is open before the }}", "close the quote or brace"
+			}
+			return nil, excerptOf(text, text, 0).fault(at-len(openMark), hint, "%s", msg)
 		}
 		pieces = append(pieces, piece{text: after[:end], expression: true, offset: at})
 		at += utf8.RuneCountInString(after[:end]) + len(closeMark)

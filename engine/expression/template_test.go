@@ -60,7 +60,7 @@ func TestTemplate_faultsArePlaced(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ text, want string }{
 		"unclosed":                  {"a ${{ row.n", "1:3: ${{ is never closed; close it with }}"},
-		"unclosed quote":            {`a ${{ "x }}`, "1:3: ${{ is never closed"},
+		"unclosed quote":            {`a ${{ "x }}`, "1:3: ${{ is never closed: a quote or a brace is open before the }}; close the quote or brace"},
 		"second line":               {"ção ${{ row.n }}\nção ${{ row.x }}", `2:13: unknown column "x"`},
 		"second line of expression": {"x ${{ row.n +\n row.x }}", `2:6: unknown column "x"`},
 		"type":                      {"x ${{ row.n + 1 }}", "1:13: "},
