@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -85,14 +84,30 @@ func webhookPath(path string) (user int64, secret string, ok bool) {
 		return 0, "", false
 	}
 	user, err := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil || user <= 0 || !secretShape().MatchString(parts[2]) {
+	if err != nil || user <= 0 || !isSecret(parts[2]) || (len(parts) == 4 && !isMethod(parts[3])) {
 		return 0, "", false
 	}
 	return user, parts[2], true
 }
 
-// secretShape keeps anything out of a secret that could change the path.
-func secretShape() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`) }
+// isSecret keeps anything out of a secret that could change the path.
+func isSecret(s string) bool {
+	return s != "" && len(s) <= 128 && strings.IndexFunc(s, func(r rune) bool { return r != '-' && !isWord(r) }) < 0
+}
+
+// isMethod says whether a name can be a method's: crm.item.list.
+func isMethod(name string) bool {
+	for part := range strings.SplitSeq(name, ".") {
+		if part == "" || strings.IndexFunc(part, func(r rune) bool { return !isWord(r) }) >= 0 {
+			return false
+		}
+	}
+	return len(name) <= 128
+}
+
+func isWord(r rune) bool {
+	return r == '_' || (r >= '0' && r <= '9') || (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z')
+}
 
 // String shows the address without its secret: https://host/rest/1/***/.
 func (a Address) String() string {

@@ -231,14 +231,6 @@ func pick[T any](all []T, chosen []bool) []T {
 	return kept
 }
 
-// refusal is the error of a call that the portal refused for good, or nil.
-func (r reply) refusal() error {
-	if r.Err != nil {
-		return r.Err
-	}
-	return nil
-}
-
 // isRefusal says whether err is the portal's refusal with one of these codes.
 func isRefusal(err error, codes ...string) bool {
 	var fault *Error

@@ -16,6 +16,7 @@ type methodUse struct {
 	Pending  map[string]pending `json:"pending,omitempty"`  // sent or about to be, by ticket
 	Reported float64            `json:"reported,omitempty"` // the portal's clock of the last report
 	Blocked  int64              `json:"blocked,omitempty"`  // refused until, Unix nanoseconds
+	InARow   int                `json:"in_a_row,omitempty"` // refusals since the last answer
 }
 
 // spent is the use of one tenth of a window.
@@ -132,7 +133,7 @@ func (m *methodUse) report(now time.Time, limits Limits, t Timing) {
 	if !t.Metered || (t.FinishedAt != 0 && t.FinishedAt < m.Reported) {
 		return
 	}
-	m.Reported = t.FinishedAt
+	m.Reported, m.InARow = t.FinishedAt, 0
 	m.forget(now)
 	diff := t.Operating.Seconds() - m.spentSum()
 	if diff > tiny {
@@ -151,14 +152,16 @@ func (m *methodUse) report(now time.Time, limits Limits, t Timing) {
 	}
 }
 
-// refused notes a 429: whatever we thought, nothing is left until the oldest
-// use is forgotten, or for a tenth of the window where we know of none.
+// refused notes a 429. If we know of much use, nothing is left until the oldest
+// is forgotten; otherwise somebody else used it up, and we try again, more and
+// more rarely.
 func (m *methodUse) refused(now time.Time, limits Limits) {
 	m.forget(now)
-	pause := limits.Window / 10
-	if len(m.Spent) > 0 {
-		pause = max(time.Duration(m.Spent[0].Until-now.UnixNano()), time.Second)
+	pause := min(time.Second<<min(m.InARow, 10), limits.Window/10)
+	if len(m.Spent) > 0 && m.spentSum() > limits.budget()/2 {
+		pause = max(pause, time.Duration(m.Spent[0].Until-now.UnixNano()))
 	}
+	m.InARow++
 	m.Blocked = now.Add(min(pause, limits.Window)).UnixNano()
 }
 

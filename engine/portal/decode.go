@@ -183,8 +183,9 @@ func day(s string) any {
 }
 
 // decodeItem reads an item of crm.item.*. Fields that the entity has not are
-// left out; ok is false if there is no id, which only a damaged answer lacks.
-func decodeItem(e *engine.Entity, raw json.RawMessage) (item engine.Item, ok bool) {
+// left out, empty ones too unless they are to be kept as nil; ok is false if
+// there is no id, which only a damaged answer lacks.
+func decodeItem(e *engine.Entity, raw json.RawMessage, keepEmpty bool) (item engine.Item, ok bool) {
 	var o object
 	if json.Unmarshal(raw, &o) != nil {
 		return item, false
@@ -201,11 +202,13 @@ func decodeItem(e *engine.Entity, raw json.RawMessage) (item engine.Item, ok boo
 		if !there {
 			continue
 		}
-		if v := Decode(f, value); v != nil {
+		if v := Decode(f, value); v != nil || keepEmpty {
 			item.Fields[f.Name] = v
 		}
 	}
-	decodeMulti(e, o["fm"], item.Fields)
+	if fm, there := o["fm"]; there {
+		decodeMulti(e, fm, item.Fields, keepEmpty)
+	}
 	item.ID = int64(intOf(o["id"]))
 	return item, item.ID > 0
 }
@@ -219,10 +222,7 @@ type multiRow struct {
 }
 
 // decodeMulti spreads the rows of fm over phone, email, web and im.
-func decodeMulti(e *engine.Entity, raw json.RawMessage, fields map[string]any) {
-	if isNull(raw) {
-		return
-	}
+func decodeMulti(e *engine.Entity, raw json.RawMessage, fields map[string]any, keepEmpty bool) {
 	var rows object
 	if json.Unmarshal(raw, &rows) != nil {
 		return
@@ -239,8 +239,13 @@ func decodeMulti(e *engine.Entity, raw json.RawMessage, fields map[string]any) {
 		}
 	}
 	for _, f := range e.Fields {
-		if values := byName[f.Name]; f.Type == engine.FieldMulti && values != nil {
+		if f.Type != engine.FieldMulti {
+			continue
+		}
+		if values := byName[f.Name]; values != nil {
 			fields[f.Name] = values
+		} else if keepEmpty {
+			fields[f.Name] = nil
 		}
 	}
 }

@@ -2,8 +2,8 @@ package portal
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -128,7 +128,7 @@ func listCall(e *engine.Entity, fields []string, filter map[string]any, after an
 	}
 	names := "N"
 	for key := range filter {
-		if oddName().MatchString(key) {
+		if isOddName(key) {
 			// With an operator before it, the portal may not find its way back
 			// from such a name (crm.item.list, parameter useOriginalUfNames).
 			names = "Y"
@@ -147,8 +147,13 @@ func listCall(e *engine.Entity, fields []string, filter map[string]any, after an
 	return call{Method: methodList, Params: params}
 }
 
-// oddName is a custom field's REST name with digits between underscores.
-func oddName() *regexp.Regexp { return regexp.MustCompile(`ufCrm_\d+_`) }
+// isOddName says whether a filter's key names a custom field with digits
+// between underscores: ufCrm_3_DIGIT_10.
+func isOddName(key string) bool {
+	_, rest, ok := strings.Cut(key, "ufCrm_")
+	digits := strings.TrimLeft(rest, "0123456789")
+	return ok && len(digits) < len(rest) && strings.HasPrefix(digits, "_")
+}
 
 // originalNames puts the UF_ names of custom fields into a filter.
 func originalNames(e *engine.Entity, filter map[string]any) map[string]any {

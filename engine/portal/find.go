@@ -257,7 +257,7 @@ func pageOf(e *engine.Entity, r reply) ([]engine.Item, error) {
 	items := make([]engine.Item, 0, len(answer.Items))
 	last := int64(0)
 	for _, raw := range answer.Items {
-		item, ok := decodeItem(e, raw)
+		item, ok := decodeItem(e, raw, false)
 		if !ok || item.ID <= last {
 			return nil, &Error{Method: methodList, Verdict: Unknown, Message: "the answer's items are not in the order of their ids"}
 		}

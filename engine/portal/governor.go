@@ -98,6 +98,14 @@ func (g *governor) admit(ctx context.Context, methods []string, batch bool) (*ti
 // time, and sets it aside. Those who wait for one method keep their order;
 // other methods pass them.
 func (g *governor) awaitBudget(ctx context.Context, t *ticket, methods []string) ([]bool, error) {
+	var chosen []bool
+	var wait time.Duration
+	g.update(ctx, func(f *figures, now time.Time) {
+		chosen, wait = g.choose(f, now, t, methods, g.busyLines())
+	})
+	if wait <= 0 {
+		return chosen, ctx.Err()
+	}
 	line := g.line(methods[0])
 	if _, err := line.enter(ctx); err != nil {
 		return nil, err
@@ -105,10 +113,8 @@ func (g *governor) awaitBudget(ctx context.Context, t *ticket, methods []string)
 	defer line.leave()
 	for {
 		changed := g.changes()
-		var chosen []bool
-		var wait time.Duration
 		g.update(ctx, func(f *figures, now time.Time) {
-			chosen, wait = g.choose(f, now, t, methods)
+			chosen, wait = g.choose(f, now, t, methods, nil)
 		})
 		if wait <= 0 {
 			return chosen, nil
@@ -137,6 +143,19 @@ func (g *governor) line(method string) *queue {
 	return q
 }
 
+// busyLines are the methods that somebody waits for.
+func (g *governor) busyLines() map[string]bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	busy := map[string]bool{}
+	for method, line := range g.lines {
+		if line.busy() {
+			busy[method] = true
+		}
+	}
+	return busy
+}
+
 // changes returns a channel that is closed when a request of ours was answered.
 func (g *governor) changes() <-chan struct{} {
 	g.mu.Lock()
@@ -158,12 +177,12 @@ func (g *governor) announce() {
 }
 
 // choose marks the calls that may go now and expects their use; if none may, it
-// says how long to wait.
-func (g *governor) choose(f *figures, now time.Time, t *ticket, methods []string) ([]bool, time.Duration) {
+// says how long to wait. Methods that are taken go to others first.
+func (g *governor) choose(f *figures, now time.Time, t *ticket, methods []string, taken map[string]bool) ([]bool, time.Duration) {
 	p := packing{figures: f, governor: g, now: now, batch: t.batch, size: f.newSizing(g.limits), loads: map[string]float64{}}
 	chosen := make([]bool, len(methods))
 	for i, method := range methods {
-		if p.fits(method) {
+		if !taken[method] && p.fits(method) {
 			if !p.size.add(method) {
 				break
 			}
@@ -382,7 +401,11 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 	if t.batch {
 		f.Nested = f.Nested && r.outer.Operating == 0
 		g.bill(f, now, g.user+"/"+methodBatch, r.outer)
+		if m := f.Methods[g.user+"/"+methodBatch]; m != nil {
+			m.InARow = 0
+		}
 	}
+	f.Overhead.observe(max(0, took-r.outer.Duration).Seconds())
 	// Some builds print whole seconds: then the request's own time is shared out.
 	whole := r.outer.Duration
 	if whole == 0 {

@@ -51,7 +51,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,13 +146,10 @@ func (c *Client) ID() string { return c.id }
 // Limits are those that the client was opened with.
 func (c *Client) Limits() Limits { return c.governor.limits }
 
-// methodShape is what a method's name looks like.
-func methodShape() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$`) }
-
 // Call calls one method. It is repeated while it was certainly not executed;
 // a method that only reads, in any case. The error is an [*Error], or ctx's.
 func (c *Client) Call(ctx context.Context, method string, params map[string]any) (Result, error) {
-	if !methodShape().MatchString(method) {
+	if !isMethod(method) {
 		return Result{}, fmt.Errorf("%q is not the name of a method; want one like crm.item.list", method)
 	}
 	replies, err := c.ask(ctx, []call{{Method: method, Params: params}}, askOptions{alone: true})
@@ -185,7 +181,7 @@ type Reply struct {
 func (c *Client) Batch(ctx context.Context, commands []Command) ([]Reply, error) {
 	calls := make([]call, 0, len(commands))
 	for _, command := range commands {
-		if !methodShape().MatchString(command.Method) {
+		if !isMethod(command.Method) {
 			return nil, fmt.Errorf("%q is not the name of a method; want one like crm.item.list", command.Method)
 		}
 		calls = append(calls, call{Method: command.Method, Params: command.Params})
@@ -233,6 +229,11 @@ func (c *Client) post(ctx context.Context, t *ticket, calls []call, body []byte,
 	}
 	if fault != nil {
 		replies = nil
+	}
+	for _, r := range replies {
+		if r.Err != nil {
+			r.Err.Message = c.Address().scrub(r.Err.Message)
+		}
 	}
 	c.governor.done(ctx, t, report{fault: fault, outer: result.Time, replies: replies})
 	c.count(fault, replies)

@@ -54,6 +54,20 @@ func (q *queue) leave() {
 	q.admit()
 }
 
+// busy says whether anyone is inside or waits.
+func (q *queue) busy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inside > 0
+}
+
+// state is how many are inside, and how many may be.
+func (q *queue) state() (inside, width int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inside, q.width
+}
+
 // resize changes how many may be inside.
 func (q *queue) resize(width int) {
 	q.mu.Lock()

@@ -31,6 +31,8 @@ type figures struct {
 	Bucket  level                  `json:"bucket"`
 	Methods map[string]*methodUse  `json:"methods,omitempty"` // by webhook user and method
 	Costs   map[string]costPerCall `json:"costs,omitempty"`   // by method
+	// Overhead is what a request takes beside the portal's work on it.
+	Overhead costPerCall `json:"overhead"`
 	// Nested says that the portal bills the calls inside a batch, not the batch.
 	Nested bool `json:"nested,omitempty"`
 }
@@ -148,7 +150,7 @@ func (s *store) unusable(err error) {
 
 // sound refuses figures that no process can have written.
 func (f figures) sound() bool {
-	if !f.Bucket.sound() {
+	if !f.Bucket.sound() || !f.Overhead.sound() {
 		return false
 	}
 	for _, m := range f.Methods {

@@ -175,7 +175,7 @@ func (w *writing) settle(at int, r reply) {
 	}
 	item, ok := engine.Item{}, false
 	if json.Unmarshal(r.Result.Value, &answer) == nil {
-		item, ok = decodeItem(command.Entity, answer.Item)
+		item, ok = decodeItem(command.Entity, answer.Item, true)
 	}
 	if !ok || (command.ID != 0 && item.ID != command.ID) {
 		// It said that it is done, but not what: the journal must look it up.

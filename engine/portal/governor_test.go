@@ -1,0 +1,210 @@
+package portal_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/portal"
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// calls makes n independent requests, as many at once as the client lets out.
+func calls(t *testing.T, c *portal.Client, n int, method string) {
+	t.Helper()
+	work := pool.New().WithMaxGoroutines(32)
+	for range n {
+		work.Go(func() {
+			if _, err := c.Call(t.Context(), method, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+}
+
+func TestGovernor_bucket(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		requests int
+		rate     float64
+		burst    int
+		latency  time.Duration
+		drain    string
+	}{
+		"a few over the burst":           {requests: 60, rate: 2, burst: 50, latency: 50 * time.Millisecond},
+		"five times the burst":           {requests: 250, rate: 2, burst: 50, latency: 200 * time.Millisecond},
+		"a long run":                     {requests: 5000, rate: 2, burst: 50, latency: 300 * time.Millisecond},
+		"slow answers":                   {requests: 300, rate: 2, burst: 50, latency: 2 * time.Second},
+		"the Enterprise plan":            {requests: 2000, rate: 5, burst: 250, latency: 100 * time.Millisecond},
+		"a portal that drains by second": {requests: 400, rate: 2, burst: 50, latency: 100 * time.Millisecond, drain: sandbox.DrainStep},
+		"a small bucket":                 {requests: 100, rate: 20, burst: 5, latency: 20 * time.Millisecond},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				limits := portal.CloudLimits()
+				limits.Rate, limits.Burst = tt.rate, float64(tt.burst)
+				c, box := openSandbox(t, sandbox.Options{
+					Seed: "empty", Rate: tt.rate, Burst: tt.burst, Latency: tt.latency, Drain: tt.drain,
+				}, limits)
+				began := time.Now()
+				calls(t, c, tt.requests, "profile")
+				took := time.Since(began).Seconds()
+				allowed := 1.03*float64(tt.requests-tt.burst)/tt.rate + 2/tt.rate + tt.latency.Seconds()
+				if took > allowed {
+					t.Errorf("took %.1f s, want at most %.1f s", took, allowed)
+				}
+				if s := box.Stats(); s.RejectedBucket != 0 || c.Usage().Rejected != 0 {
+					t.Errorf("%d requests were rejected, %d by the client's count; want none", s.RejectedBucket, c.Usage().Rejected)
+				}
+				t.Logf("took %.2f s of %.2f s, %s", took, allowed, c.Status())
+			})
+		})
+	}
+}
+
+func TestGovernor_neighbour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, box := openSandbox(t, sandbox.Options{Seed: "empty", Rate: 2, Burst: 50, Latency: 100 * time.Millisecond}, portal.CloudLimits())
+		ctx, stop := context.WithCancel(t.Context())
+		var neighbour sync.WaitGroup
+		neighbour.Go(func() {
+			tick := time.NewTicker(time.Second)
+			defer tick.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+				}
+				request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://sandbox.test"+box.WebhookPath()+"profile", nil)
+				if err != nil {
+					return
+				}
+				if response, err := box.Transport().RoundTrip(request); err == nil {
+					response.Body.Close()
+				}
+			}
+		})
+		began := time.Now()
+		calls(t, c, 600, "profile")
+		took := time.Since(began).Seconds()
+		stop()
+		neighbour.Wait()
+		t.Logf("took %.1f s, rejected %d, %s", took, c.Usage().Rejected, c.Status())
+		if took > 1.15*550 {
+			t.Errorf("took %.1f s, want at most 15 %% over the 550 s that half the rate takes", took)
+		}
+		if rejected := c.Usage().Rejected; rejected > 15 {
+			t.Errorf("%d requests were rejected, want the neighbour to be learned from a few", rejected)
+		}
+	})
+}
+
+// adds writes n items of an entity in the batches that the client asks for.
+func adds(t *testing.T, c *portal.Client, e *engine.Entity, n int) {
+	t.Helper()
+	work := pool.New().WithMaxGoroutines(4)
+	left := make(chan int, n)
+	for i := range n {
+		left <- i
+	}
+	close(left)
+	for range 4 {
+		work.Go(func() {
+			var open []int
+			for {
+				size := c.BatchSize()
+				for len(open) < size {
+					i, ok := <-left
+					if !ok {
+						break
+					}
+					open = append(open, i)
+				}
+				if len(open) == 0 {
+					return
+				}
+				some := open[:min(size, len(open))]
+				commands := make([]engine.Command, 0, len(some))
+				for _, i := range some {
+					commands = append(commands, engine.Command{Kind: engine.CommandAdd, Entity: e, Fields: map[string]any{"title": fmt.Sprint("item ", i)}})
+				}
+				outcomes, err := c.Write(t.Context(), commands, func() error { return nil })
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				again := append([]int(nil), open[len(some):]...)
+				for i, o := range outcomes {
+					switch o.Kind {
+					case engine.OutcomeDone:
+					case engine.OutcomeRefused:
+						again = append(again, some[i])
+					default:
+						t.Errorf("outcome %+v", o)
+					}
+				}
+				open = again
+			}
+		})
+	}
+	work.Wait()
+}
+
+func TestGovernor_executionTime(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		charge string
+		items  int
+		cost   time.Duration
+		limit  time.Duration
+		window time.Duration
+	}{
+		"methods are billed":         {charge: sandbox.ChargeNested, items: 1500, cost: 2 * time.Second, limit: 480 * time.Second, window: 10 * time.Minute},
+		"batches are billed":         {charge: sandbox.ChargeBatch, items: 1500, cost: 2 * time.Second, limit: 480 * time.Second, window: 10 * time.Minute},
+		"cheap calls, a small limit": {charge: sandbox.ChargeNested, items: 3000, cost: 20 * time.Millisecond, limit: 20 * time.Second, window: time.Minute},
+		"a very small limit":         {charge: sandbox.ChargeBatch, items: 400, cost: 50 * time.Millisecond, limit: 5 * time.Second, window: 10 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				limits := portal.CloudLimits()
+				limits.Operating, limits.Window = tt.limit, tt.window
+				c, box := openSandbox(t, sandbox.Options{
+					Seed: "demo", Rate: 2, Burst: 50, OperatingLimit: tt.limit, OperatingWindow: tt.window, Charge: tt.charge,
+					Latency: 100 * time.Millisecond, Cost: map[string]time.Duration{"crm.item.add": tt.cost},
+				}, limits)
+				catalog := loadCatalog(t, c, "Onboarding")
+				began := time.Now()
+				adds(t, c, catalog.Entities[0], tt.items)
+				took := time.Since(began).Seconds()
+				total := float64(tt.items) * tt.cost.Seconds()
+				// Each window takes 95 % of the limit at once; what the last one
+				// leaves is worked off by two requests at a time.
+				budget := 0.95 * tt.limit.Seconds()
+				windows := math.Floor(total / budget)
+				ideal := windows*tt.window.Seconds() + (total-windows*budget)/2
+				t.Logf("took %.0f s, ideal %.0f s, %+v, %s", took, ideal, c.Usage(), c.Status())
+				if stats := box.Stats(); stats.RejectedOperating != 0 || stats.RejectedBucket != 0 {
+					t.Errorf("rejected %d for execution time and %d for the bucket, want none", stats.RejectedOperating, stats.RejectedBucket)
+				}
+				if allowed := ideal*1.03 + windows*2 + 5; took > allowed {
+					t.Errorf("took %.0f s, want at most %.0f s", took, allowed)
+				}
+			})
+		})
+	}
+}

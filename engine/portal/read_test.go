@@ -1,0 +1,331 @@
+package portal_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/portal"
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+func ids(items []engine.Item) []int64 {
+	var out []int64
+	for _, item := range items {
+		out = append(out, item.ID)
+	}
+	return out
+}
+
+// find looks keys of one field up and returns the ids that each has.
+func find(t *testing.T, c *portal.Client, l engine.Lookup) [][]int64 {
+	t.Helper()
+	found, err := c.Find(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out [][]int64
+	for _, items := range found {
+		out = append(out, ids(items))
+	}
+	return out
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	c, _ := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
+	catalog := loadCatalog(t, c, "contact", "Onboarding", "deal")
+	contact, card, deal := entityOf(t, catalog, "contact"), entityOf(t, catalog, "Onboarding"), entityOf(t, catalog, "deal")
+	cpf := fieldOf(t, contact, "CPF")
+	several := multipleField(t, card)
+	day, money, yes := "", "", ""
+	for _, f := range card.Fields {
+		switch {
+		case f.Custom && f.Type == engine.FieldDate:
+			day = f.Name
+		case f.Custom && f.Type == engine.FieldMoney:
+			money = f.Name
+		case f.Custom && f.Type == engine.FieldBoolean:
+			yes = f.Name
+		}
+	}
+	a := write(t, c,
+		engine.Command{Kind: engine.CommandAdd, Entity: contact, Fields: map[string]any{"name": "A", cpf.Name: "Key-1", "originatorId": "bxflow", "originId": "o1"}, Multi: map[string][]engine.MultiValue{"phone": {{Value: "+55 (11) 4444-0001"}}, "email": {{Value: "A@Example.org"}}}},
+		engine.Command{Kind: engine.CommandAdd, Entity: contact, Fields: map[string]any{"name": "B", cpf.Name: "key-1", "originatorId": "other", "originId": "o1"}, Multi: map[string][]engine.MultiValue{"phone": {{Value: "551144440001"}}}},
+		engine.Command{Kind: engine.CommandAdd, Entity: contact, Fields: map[string]any{"name": "C", cpf.Name: "Key-1", "originatorId": "bxflow", "originId": "o2"}},
+	)
+	b := write(t, c,
+		engine.Command{Kind: engine.CommandAdd, Entity: card, Fields: map[string]any{"title": "x $result[1]", several: []any{"p", "q"}, day: "2026-03-29", money: "10|EUR", yes: true}},
+		engine.Command{Kind: engine.CommandAdd, Entity: card, Fields: map[string]any{"title": "y", several: []any{"q"}, day: "2026-03-30", money: "11|EUR", yes: false, "contactId": a[0].ID}},
+	)
+	one := func(e *engine.Entity, field string, keys ...any) engine.Lookup {
+		l := engine.Lookup{Entity: e, Match: []*engine.Field{fieldOf(t, e, field)}}
+		for _, key := range keys {
+			l.Keys = append(l.Keys, []any{key})
+		}
+		return l
+	}
+	pair := func(e *engine.Entity, f, g string, keys ...[]any) engine.Lookup {
+		return engine.Lookup{Entity: e, Match: []*engine.Field{fieldOf(t, e, f), fieldOf(t, e, g)}, Keys: keys}
+	}
+	tests := map[string]struct {
+		lookup engine.Lookup
+		want   [][]int64
+	}{
+		"a text, exactly":          {one(contact, cpf.Name, "Key-1", "none", "key-1", "Key-1"), [][]int64{{a[0].ID, a[2].ID}, nil, {a[1].ID}, {a[0].ID, a[2].ID}}},
+		"a phone, however written": {one(contact, "phone", "+551144440001", "+5599"), [][]int64{{a[0].ID, a[1].ID}, nil}},
+		"an e-mail in any case":    {one(contact, "email", "a@EXAMPLE.org"), [][]int64{{a[0].ID}}},
+		"a phone and a text":       {pair(contact, "phone", "name", []any{"+551144440001", "B"}, []any{"+551144440001", "Z"}), [][]int64{{a[1].ID}, nil}},
+		"two texts, one the same":  {pair(contact, "originatorId", "originId", []any{"bxflow", "o2"}, []any{"bxflow", "o1"}), [][]int64{{a[2].ID}, {a[0].ID}}},
+		"two texts that differ":    {pair(contact, "originatorId", "originId", []any{"other", "o1"}, []any{"bxflow", "o2"}, []any{"other", "o2"}), [][]int64{{a[1].ID}, {a[2].ID}, nil}},
+		"the same key only":        {pair(contact, "originatorId", "originId", []any{"other", "o1"}), [][]int64{{a[1].ID}}},
+		"any of several values":    {one(card, several, "q", "p"), [][]int64{{b[0].ID, b[1].ID}, {b[0].ID}}},
+		"a text that goes alone":   {one(card, "title", "x $result[1]", "y"), [][]int64{{b[0].ID}, {b[1].ID}}},
+		"a date":                   {one(card, day, "2026-03-29", "2026-03-31", "2026-03-30"), [][]int64{{b[0].ID}, nil, {b[1].ID}}},
+		"money":                    {one(card, money, "11|EUR", "12|EUR"), [][]int64{{b[1].ID}, nil}},
+		"yes":                      {pair(card, yes, "title", []any{true, "x $result[1]"}, []any{true, "y"}), [][]int64{{b[0].ID}, nil}},
+		"a link":                   {one(card, "contactId", a[0].ID), [][]int64{{b[1].ID}}},
+		"ids":                      {one(contact, "id", a[2].ID, int64(999999)), [][]int64{{a[2].ID}, nil}},
+		"no keys":                  {one(deal, "title"), nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, find(t, c, tt.lookup)); diff != "" {
+				t.Errorf("ids by key (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for name, l := range map[string]engine.Lookup{
+		"a website": one(contact, "web", "x"), "no field": {Entity: contact}, "a short key": {Entity: contact, Match: []*engine.Field{cpf}, Keys: [][]any{{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got, err := c.Find(t.Context(), l); err == nil {
+				t.Errorf("got %v, want an error", got)
+			}
+		})
+	}
+}
+
+// 2,500 keys are one request; full pages are continued together.
+func TestFind_requests(t *testing.T) {
+	t.Parallel()
+	c, box := openSandbox(t, sandbox.Options{Seed: "demo,contacts=3000"}, unlimited())
+	contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+	cpf := fieldOf(t, contact, "CPF")
+	var known [][]any
+	for page, err := range c.Scan(t.Context(), contact, nil, []string{cpf.Name}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range page {
+			known = append(known, []any{item.Fields[cpf.Name]})
+		}
+	}
+	var missing [][]any
+	for i := range 2500 {
+		missing = append(missing, []any{fmt.Sprint("none ", i)})
+	}
+	tests := map[string]struct {
+		keys     [][]any
+		requests int
+	}{
+		"2,500 that are not there": {missing, 1},
+		"2,500 that are there":     {known[:2500], 2},
+		"thirty":                   {known[:30], 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: unlimited()}, box.WebhookPath())
+			found, err := c.Find(t.Context(), engine.Lookup{Entity: contact, Match: []*engine.Field{cpf}, Keys: tt.keys})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Usage().Requests; got != tt.requests {
+				t.Errorf("took %d requests, want %d", got, tt.requests)
+			}
+			for i, items := range found {
+				if len(items) == 0 != (name == "2,500 that are not there") {
+					t.Fatalf("key %v has %d items", tt.keys[i], len(items))
+				}
+			}
+		})
+	}
+}
+
+// More items with one key than a page holds are all found.
+func TestFind_manyOfOneKey(t *testing.T) {
+	t.Parallel()
+	c, _ := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
+	card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+	var commands []engine.Command
+	for range 130 {
+		commands = append(commands, engine.Command{Kind: engine.CommandAdd, Entity: card, Fields: map[string]any{"title": "twin"}})
+	}
+	write(t, c, commands...)
+	got := find(t, c, engine.Lookup{Entity: card, Match: []*engine.Field{fieldOf(t, card, "title")}, Keys: [][]any{{"twin"}}})
+	if len(got[0]) != 130 || !slices.IsSorted(got[0]) {
+		t.Errorf("found %d, want 130 by ascending id", len(got[0]))
+	}
+}
+
+// Nothing is asked about an entity that was just seen to be empty, until
+// something may have been written to it.
+func TestFind_emptyEntity(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := openSandbox(t, sandbox.Options{Seed: "empty"}, unlimited())
+		deal := entityOf(t, loadCatalog(t, c, "deal"), "deal")
+		l := engine.Lookup{Entity: deal, Match: []*engine.Field{fieldOf(t, deal, "title")}, Keys: [][]any{{"a"}}}
+		asks := func() int {
+			before := c.Usage().Requests
+			find(t, c, l)
+			return c.Usage().Requests - before
+		}
+		if !deal.Empty || asks() != 0 {
+			t.Error("an empty entity was asked for")
+		}
+		write(t, c, engine.Command{Kind: engine.CommandAdd, Entity: deal, Fields: map[string]any{"title": "a"}})
+		if asks() != 1 || len(find(t, c, l)[0]) != 1 {
+			t.Error("what was written since is not found")
+		}
+		other := entityOf(t, loadCatalog(t, c, "lead"), "lead")
+		l = engine.Lookup{Entity: other, Match: []*engine.Field{fieldOf(t, other, "title")}, Keys: [][]any{{"a"}}}
+		<-time.After(16 * time.Second)
+		if asks() != 1 {
+			t.Error("an old answer still serves")
+		}
+	})
+}
+
+func TestGet(t *testing.T) {
+	t.Parallel()
+	c, _ := openSandbox(t, sandbox.Options{Seed: "demo,contacts=3000"}, unlimited())
+	contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+	var want []int64
+	for id := range int64(2400) {
+		want = append(want, id+1, id+1)
+	}
+	want = append(want, 999999)
+	before := c.Usage().Requests
+	got, err := c.Get(t.Context(), contact, want, []string{"name"})
+	if err != nil || len(got) != 2400 || c.Usage().Requests-before != 1 {
+		t.Errorf("got %d items in %d requests, %v", len(got), c.Usage().Requests-before, err)
+	}
+	if len(got[5].Fields) != 2 || got[5].Fields["name"] == nil {
+		t.Errorf("item 5 is %+v, want its name and id", got[5])
+	}
+	if got, err := c.Get(t.Context(), contact, nil, nil); err != nil || len(got) != 0 {
+		t.Errorf("no ids: %v, %v", got, err)
+	}
+}
+
+func TestScan(t *testing.T) {
+	t.Parallel()
+	c, box := openSandbox(t, sandbox.Options{Seed: "demo,contacts=20,items=6000"}, unlimited())
+	card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+	stage, id, notes := fieldOf(t, card, "stageId"), fieldOf(t, card, "id"), fieldOf(t, card, "Notes")
+	write(t, c, engine.Command{Kind: engine.CommandUpdate, Entity: card, ID: 17, Fields: map[string]any{notes.Name: nil}},
+		engine.Command{Kind: engine.CommandUpdate, Entity: card, ID: 18, Fields: map[string]any{notes.Name: "pay $result[x]"}})
+	condition := func(op string, f *engine.Field, v any) engine.Condition {
+		return engine.Condition{Op: op, Field: f, Value: v}
+	}
+	tests := map[string]struct {
+		where  []engine.Condition
+		fields []string
+		most   int // requests
+		check  func(got []engine.Item) bool
+	}{
+		"everything":     {nil, []string{"title"}, 3, func(got []engine.Item) bool { return len(got) == 6000 && len(got[0].Fields) == 2 }},
+		"a stage":        {[]engine.Condition{condition("", stage, "DT128_42:NEW")}, []string{"stageId"}, 3, func(got []engine.Item) bool { return len(got) > 50 && got[0].Fields["stageId"] == "DT128_42:NEW" }},
+		"some stages":    {[]engine.Condition{condition("=", stage, []any{"DT128_42:NEW", "DT128_42:FAIL"})}, []string{"stageId"}, 3, func(got []engine.Item) bool { return len(got) > 50 }},
+		"ids in a range": {[]engine.Condition{condition(">", id, int64(100)), condition("<=", id, int64(260))}, []string{"id"}, 1, func(got []engine.Item) bool { return len(got) == 160 && got[0].ID == 101 }},
+		"two conditions on a key": {[]engine.Condition{condition("!", stage, "DT128_42:NEW"), condition("!", stage, "DT128_42:FAIL"), condition("<", id, 500)}, []string{"stageId"}, 1, func(got []engine.Item) bool {
+			return len(got) > 0 && !slices.ContainsFunc(got, func(i engine.Item) bool {
+				return i.Fields["stageId"] == "DT128_42:NEW" || i.Fields["stageId"] == "DT128_42:FAIL"
+			})
+		}},
+		"an empty field":            {[]engine.Condition{condition("=", notes, nil), condition("<=", id, 20)}, []string{"title"}, 1, func(got []engine.Item) bool { return slices.Contains(ids(got), 17) && !slices.Contains(ids(got), 18) }},
+		"a field that is not empty": {[]engine.Condition{condition("!", notes, nil), condition("<=", id, 20)}, []string{"title"}, 1, func(got []engine.Item) bool { return !slices.Contains(ids(got), 17) && slices.Contains(ids(got), 18) }},
+		"a text that goes alone":    {[]engine.Condition{condition("=", notes, "pay $result[x]")}, []string{"title"}, 1, func(got []engine.Item) bool { return len(got) == 1 && got[0].ID == 18 }},
+		"nothing":                   {[]engine.Condition{condition("<", id, 0)}, nil, 1, func(got []engine.Item) bool { return len(got) == 0 }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: unlimited()}, box.WebhookPath())
+			var got []engine.Item
+			for page, err := range c.Scan(t.Context(), card, tt.where, tt.fields) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, page...)
+			}
+			if requests := c.Usage().Requests; requests > tt.most {
+				t.Errorf("took %d requests, want at most %d", requests, tt.most)
+			}
+			if !slices.IsSorted(ids(got)) || !tt.check(got) {
+				t.Errorf("%d items, the first %+v", len(got), got[:min(1, len(got))])
+			}
+		})
+	}
+	for range c.Scan(t.Context(), card, nil, nil) {
+		break // the rest is not read
+	}
+	for page, err := range c.Scan(t.Context(), card, []engine.Condition{condition("~", id, 1)}, nil) {
+		if err == nil {
+			t.Errorf("got %v, want an error", page)
+		}
+	}
+}
+
+// Reads come through whatever a portal on a bad day does, and nothing is read
+// twice or left out.
+func TestScan_faults(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []string{"drop-before:p=0.3", "drop-after:p=0.3,seed=2", "error-500:p=0.3", "html-502:p=0.3", "truncate:p=0.3", "limit-503:p=0.3", "limit-429:p=0.3", "expired:p=0.3"} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := openSandbox(t, sandbox.Options{Seed: "demo,contacts=20,items=20000", Faults: []string{fault}}, portal.CloudLimits())
+				card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+				var got []int64
+				for page, err := range c.Scan(t.Context(), card, nil, []string{"title"}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, ids(page)...)
+				}
+				if len(got) != 20000 || !slices.IsSorted(got) || len(slices.Compact(got)) != 20000 {
+					t.Errorf("read %d items, want 20000", len(got))
+				}
+			})
+		})
+	}
+}
+
+// A portal whose pages don't follow each other is not believed.
+func TestScan_pagesOutOfOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := openScript(t, withBody(func(string, map[string]any, string) (int, string) {
+			return 200, `{"result":{"result":{"c0":{"items":[{"id":5},{"id":4}]}}}}`
+		}), nil)
+		var last error
+		for _, err := range c.Scan(t.Context(), &engine.Entity{TypeID: 2, Name: "deal"}, nil, nil) {
+			last = err
+		}
+		var fault *portal.Error
+		if !errors.As(last, &fault) {
+			t.Errorf("got %v, want an error", last)
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package portal_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bxflow/bxflow/engine/portal"
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// Two processes fill one bucket, each knowing of the other's requests.
+func TestState_sharedByProcesses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		box, err := sandbox.New(sandbox.Options{Seed: "empty", Rate: 2, Burst: 50, Latency: 100 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { box.Close() })
+		began := time.Now()
+		var processes sync.WaitGroup
+		ended := make([]time.Duration, 3)
+		for i := range ended {
+			c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: folder}, box.WebhookPath())
+			processes.Go(func() {
+				calls(t, c, 150, "profile")
+				ended[i] = time.Since(began)
+			})
+		}
+		processes.Wait()
+		if s := box.Stats(); s.RejectedBucket != 0 || s.Requests != 450 {
+			t.Errorf("%d of %d requests were rejected, want none", s.RejectedBucket, s.Requests)
+		}
+		if took := time.Since(began).Seconds(); took > 1.03*200+1.1 {
+			t.Errorf("took %.1f s, want what one process takes", took)
+		}
+		for _, end := range ended {
+			if end < 150*time.Second {
+				t.Errorf("the processes ended after %v: one went before the others", ended)
+			}
+		}
+		// One that starts later finds the bucket as it is.
+		c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: folder}, box.WebhookPath())
+		calls(t, c, 20, "profile")
+		if n := box.Stats().RejectedBucket; n != 0 {
+			t.Errorf("a later process had %d requests rejected", n)
+		}
+	})
+}
+
+// What processes keep is private, names no secret, and may be damaged.
+func TestState_file(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "new")
+	box, err := sandbox.New(sandbox.Options{Seed: "empty"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	open := func() *portal.Client {
+		return openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: folder}, box.WebhookPath())
+	}
+	calls(t, open(), 3, "profile")
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	info, err := os.Stat(files[0])
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if got := open().Status(); got != "bucket 3/50, 2.0/s" {
+		t.Errorf("a new process sees %q", got)
+	}
+	sound, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parts := strings.Split(box.WebhookPath(), "/"); bytes.Contains(sound, []byte(parts[3])) || bytes.Contains([]byte(files[0]), []byte(parts[3])) {
+		t.Error("the state holds the secret")
+	}
+	for name, damage := range map[string]string{
+		"empty": "", "cut short": string(sound[:len(sound)/2]), "not JSON": "\x00\x01", "another kind": `[1]`,
+		"absurd": `{"bucket":{"level":-5}}`, "a null method": `{"methods":{"1/x":null}}`, "a large figure": `{"bucket":{"level":1e300}}`,
+		"a negative cost": `{"costs":{"x":{"seconds":-1}}}`, "huge": strings.Repeat(" ", 2<<20),
+	} {
+		if err := os.WriteFile(files[0], []byte(damage), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		calls(t, open(), 1, "profile")
+		if got := open().Status(); got != "bucket 1/50, 2.0/s" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// Where nothing can be shared, the client still keeps the limits by itself.
+func TestState_unusable(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	box, err := sandbox.New(sandbox.Options{Seed: "empty"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	var log bytes.Buffer
+	c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: file, Logger: textLogger(&log)}, box.WebhookPath())
+	calls(t, c, 3, "profile")
+	if got := c.Status(); got != "bucket 3/50, 2.0/s" || strings.Count(log.String(), "not shared") != 1 {
+		t.Errorf("%q, log %q", got, log.String())
+	}
+}
