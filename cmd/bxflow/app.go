@@ -48,7 +48,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	if err != nil && !a.began && code == exitUnfinished {
 		code = exitUsage
 	}
-	if code == exitInterrupted && errors.Is(err, context.Canceled) {
+	if interrupted(ctx, err) {
 		err = errors.New("interrupted")
 	}
 	if err != nil && err.Error() != "" {

@@ -73,10 +73,16 @@ func codeOf(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.As(err, &guard):
 		return exitRefused
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case interrupted(ctx, err):
 		return exitInterrupted
 	}
 	return exitUnfinished
+}
+
+// interrupted says whether an error is that of a signal, as the context or its
+// cause tells it.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
 }
 
 // codeOfRun is the exit code of a run that ended.
