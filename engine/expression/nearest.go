@@ -24,7 +24,7 @@ func Suggest(name string, known []string) string {
 }
 
 // nearest finds the known name with the smallest edit distance, upper and lower case being equal, if it is a likely
-// misspelling: at most a third of the name differs.
+// misspelling: at most a third of the name differs. Failing that, a name of which one is the beginning of the other.
 func nearest(name string, known []string) (string, bool) {
 	limit := (len([]rune(name)) + 1) / 3
 	best, found := "", false
@@ -33,7 +33,20 @@ func nearest(name string, known []string) (string, bool) {
 			best, found, limit = k, true, d-1
 		}
 	}
-	return best, found
+	if found {
+		return best, true
+	}
+	const tellsEnough = 3
+	for _, k := range known {
+		short, long := strings.ToLower(name), strings.ToLower(k)
+		if len(short) > len(long) {
+			short, long = long, short
+		}
+		if len(short) >= tellsEnough && strings.HasPrefix(long, short) {
+			return k, true
+		}
+	}
+	return "", false
 }
 
 // distance counts the insertions, deletions, replacements and swaps of neighbours that turn one name into the other.
