@@ -5,29 +5,36 @@ import (
 	"slices"
 )
 
-// The links between contacts and companies (crm.contact.company.*,
-// crm.company.contact.*), seen from either side. They are kept with the
-// contacts; only a SORT that somebody gave has a table of its own. Ids are
-// numbers here, unlike elsewhere among the old methods.
+// The links of contacts with companies, deals and leads
+// (crm.contact.company.*, crm.company.contact.*, crm.deal.contact.*,
+// crm.lead.contact.*). Ids are numbers here, unlike elsewhere among the old
+// methods.
 
-// bindingSorts names the table of the given SORT values.
-const bindingSorts = "contact_company"
+// linkKind is a kind of link. It is kept with the items of one side, as the
+// fields companyIds of a contact and contactIds of a deal show.
+type linkKind struct {
+	keeper, other int // entity types
+}
 
-// bindingSide is the view from one side of the links.
+// bindingSide is the view of a kind of link from one of its sides.
 type bindingSide struct {
-	owner int    // the entity type that id means
-	key   string // what the other side is called in rows
+	kind     linkKind
+	reversed bool   // the parameter id means the side that does not keep the link
+	key      string // what the items at the far end are called in rows
 }
 
 // bindingMethods are the methods of the links.
 func bindingMethods() []method {
+	companies := linkKind{contactType, companyType}
 	var list []method
 	for _, side := range []struct {
 		prefix string
 		view   bindingSide
 	}{
-		{"crm.contact.company.", bindingSide{contactType, "COMPANY_ID"}},
-		{"crm.company.contact.", bindingSide{companyType, "CONTACT_ID"}},
+		{"crm.contact.company.", bindingSide{companies, false, "COMPANY_ID"}},
+		{"crm.company.contact.", bindingSide{companies, true, "CONTACT_ID"}},
+		{"crm.deal.contact.", bindingSide{linkKind{dealType, contactType}, false, "CONTACT_ID"}},
+		{"crm.lead.contact.", bindingSide{linkKind{leadType, contactType}, false, "CONTACT_ID"}},
 	} {
 		list = append(list,
 			method{side.prefix + "fields", "crm", false, side.view.fields},
@@ -41,64 +48,29 @@ func bindingMethods() []method {
 	return list
 }
 
-// binding is one link as seen from an owner.
-type binding struct {
-	id, sort int64 // of the other side
-	primary  bool
+// link is the link of two items.
+type link struct{ keeper, other int64 }
+
+// rowID packs the two ids into the id of the link's record.
+func (l link) rowID() int64 { return l.keeper<<31 | l.other }
+
+// sorts names the table of the SORT values that somebody gave.
+func (k linkKind) sorts() string {
+	return "sort_" + abbreviation(k.keeper) + "_" + abbreviation(k.other)
 }
 
-// ownerID reads the id of the owner, which must exist.
-func (b bindingSide) ownerID(c *call) (int64, *apiError) {
-	id := c.oldInt("id")
-	if id <= 0 {
-		return 0, oldError("The parameter 'ownerEntityID' is invalid or not defined.")
+// fields returns the keeper's fields for the main link and for all links.
+func (k linkKind) fields(s *store) (primary, all *field) {
+	known := &s.entities[k.keeper].known
+	if k.other == companyType {
+		return known.company, known.companies
 	}
-	if c.store.entities[b.owner].item(id) == nil {
-		return 0, oldError("Not found.")
-	}
-	return id, nil
+	return known.contact, known.contacts
 }
 
-// pair orders the two ids as contact and company.
-func (b bindingSide) pair(owner, other int64) (contactID, companyID int64) {
-	if b.owner == contactType {
-		return owner, other
-	}
-	return other, owner
-}
-
-// bindings returns the links of an owner in the order of SORT. A link that was
-// given none comes ten after the one before it.
-func (b bindingSide) bindings(s *store, owner int64) []binding {
-	contacts := s.entities[contactType]
-	var ids []int64
-	if b.owner == contactType {
-		ids = contacts.item(owner).ints(contacts.known.companies)
-	} else {
-		e := s.entities[companyType]
-		ids, _ = contactsOfCompany(e, e.item(owner)).([]int64)
-	}
-	list := make([]binding, 0, len(ids))
-	highest := int64(0)
-	for _, id := range ids {
-		contactID, companyID := b.pair(owner, id)
-		sort := highest + 10
-		if given, ok := s.bindingSort(contactID, companyID); ok {
-			sort = given
-		}
-		highest = max(highest, sort)
-		it := contacts.item(contactID)
-		list = append(list, binding{id, sort, it != nil && it.int(contacts.known.company) == companyID})
-	}
-	slices.SortStableFunc(list, func(a, b binding) int { return cmp.Compare(a.sort, b.sort) })
-	return list
-}
-
-// bindingKey is the id of a pair's row in the table of sorts.
-func bindingKey(contactID, companyID int64) int64 { return contactID<<31 | companyID }
-
-func (s *store) bindingSort(contactID, companyID int64) (int64, bool) {
-	rec, ok := s.existing(bindingSorts).get(bindingKey(contactID, companyID))
+// sort returns the SORT that a link was given, if it was given one.
+func (k linkKind) sort(s *store, l link) (int64, bool) {
+	rec, ok := s.existing(k.sorts()).get(l.rowID())
 	if !ok {
 		return 0, false
 	}
@@ -114,45 +86,109 @@ func (s *store) existing(name string) *table[row] {
 	return &table[row]{}
 }
 
-// bind links the two and reports false where they are linked already or either
-// is missing. fields may say SORT and IS_PRIMARY.
-func (b bindingSide) bind(s *store, owner, other int64, fields *array) bool {
-	contactID, companyID := b.pair(owner, other)
-	contacts := s.entities[contactType]
-	if s.entities[companyType].item(companyID) == nil || !contacts.linkCompany(contactID, companyID) {
+// bind links two items and reports false where they are linked already or
+// either is missing. fields may say SORT and IS_PRIMARY.
+func (k linkKind) bind(s *store, l link, fields *array) bool {
+	e := s.entities[k.keeper]
+	old := e.item(l.keeper)
+	primary, all := k.fields(s)
+	if old == nil || s.entities[k.other].item(l.other) == nil || slices.Contains(old.ints(all), l.other) {
 		return false
-	}
-	if sort := intOf(memberText(fields, "SORT")); sort > 0 {
-		s.rows(bindingSorts).put(bindingKey(contactID, companyID), &row{"sort": sort})
-	} else {
-		s.rows(bindingSorts).remove(bindingKey(contactID, companyID))
-	}
-	if memberText(fields, "IS_PRIMARY") == "Y" {
-		s.makePrimary(contactID, companyID)
-	}
-	return true
-}
-
-// unbind parts the two and reports whether they were linked.
-func (b bindingSide) unbind(s *store, owner, other int64) bool {
-	contactID, companyID := b.pair(owner, other)
-	if !s.entities[contactType].unlinkCompany(contactID, companyID) {
-		return false
-	}
-	s.rows(bindingSorts).remove(bindingKey(contactID, companyID))
-	return true
-}
-
-// makePrimary makes a linked company the contact's main one.
-func (s *store) makePrimary(contactID, companyID int64) {
-	e := s.entities[contactType]
-	old := e.item(contactID)
-	if old.int(e.known.company) == companyID {
-		return
 	}
 	it := old.clone()
-	it.set(e.known.company, companyID)
+	first := orElse(old.int(primary), l.other)
+	if memberText(fields, "IS_PRIMARY") == "Y" {
+		first = l.other
+	}
+	it.setLinks(primary, all, first, append(slices.Clone(old.ints(all)), l.other))
 	e.put(it)
+	if sort := intOf(memberText(fields, "SORT")); sort > 0 {
+		s.rows(k.sorts()).put(l.rowID(), &row{"sort": sort})
+	} else {
+		s.rows(k.sorts()).remove(l.rowID())
+	}
+	return true
+}
+
+// unbind parts two items and reports whether they were linked. The main link
+// passes on to the first that is left.
+func (k linkKind) unbind(s *store, l link) bool {
+	e := s.entities[k.keeper]
+	old := e.item(l.keeper)
+	primary, all := k.fields(s)
+	if old == nil || !slices.Contains(old.ints(all), l.other) {
+		return false
+	}
+	ids := slices.DeleteFunc(slices.Clone(old.ints(all)), func(id int64) bool { return id == l.other })
+	first := old.int(primary)
+	if first == l.other && len(ids) > 0 {
+		first = ids[0]
+	}
+	it := old.clone()
+	it.setLinks(primary, all, first, ids)
+	e.put(it)
+	s.rows(k.sorts()).remove(l.rowID())
+	return true
+}
+
+// ownerType is the entity type that the parameter id means.
+func (b bindingSide) ownerType() int {
+	if b.reversed {
+		return b.kind.other
+	}
+	return b.kind.keeper
+}
+
+// link puts the owner and an item at the far end in their places.
+func (b bindingSide) link(owner, far int64) link {
+	if b.reversed {
+		return link{far, owner}
+	}
+	return link{owner, far}
+}
+
+// ownerID reads the id of the owner, which must exist.
+func (b bindingSide) ownerID(c *call) (int64, *apiError) {
+	id := c.oldInt("id")
+	if id <= 0 {
+		return 0, oldError("The parameter 'ownerEntityID' is invalid or not defined.")
+	}
+	if c.store.entities[b.ownerType()].item(id) == nil {
+		return 0, oldError("Not found.")
+	}
+	return id, nil
+}
+
+// binding is one link as seen from its owner.
+type binding struct {
+	far, sort int64
+	primary   bool
+}
+
+// bindings returns the links of an owner in the order of SORT. A link that was
+// given none comes ten after the one before it.
+func (b bindingSide) bindings(s *store, owner int64) []binding {
+	keeper := s.entities[b.kind.keeper]
+	primary, all := b.kind.fields(s)
+	var ids []int64
+	if b.reversed {
+		ids = slices.Sorted(slices.Values(keeper.fieldIndex(all).ids[keysOf(owner)[0]]))
+	} else {
+		ids = keeper.item(owner).ints(all)
+	}
+	list := make([]binding, 0, len(ids))
+	highest := int64(0)
+	for _, id := range ids {
+		l := b.link(owner, id)
+		sort, given := b.kind.sort(s, l)
+		if !given {
+			sort = highest + 10
+		}
+		highest = max(highest, sort)
+		list = append(list, binding{id, sort, keeper.item(l.keeper).int(primary) == l.other})
+	}
+	slices.SortStableFunc(list, func(a, b binding) int { return cmp.Compare(a.sort, b.sort) })
+	return list
 }
 
 func (b bindingSide) itemsGet(c *call) (any, *apiError) {
@@ -161,9 +197,9 @@ func (b bindingSide) itemsGet(c *call) (any, *apiError) {
 		return nil, err
 	}
 	rows := []object{}
-	for _, link := range b.bindings(c.store, owner) {
+	for _, bound := range b.bindings(c.store, owner) {
 		rows = append(rows, object{
-			{b.key, link.id}, {"SORT", link.sort}, {"ROLE_ID", int64(0)}, {"IS_PRIMARY", yesNo(link.primary)},
+			{b.key, bound.far}, {"SORT", bound.sort}, {"ROLE_ID", int64(0)}, {"IS_PRIMARY", yesNo(bound.primary)},
 		})
 	}
 	return rows, nil
@@ -181,15 +217,19 @@ func (b bindingSide) itemsSet(c *call) (any, *apiError) {
 	if !ok {
 		return nil, oldError("The parameter items must be array.")
 	}
-	for _, link := range b.bindings(c.store, owner) {
-		b.unbind(c.store, owner, link.id)
-	}
+	b.unbindAll(c.store, owner)
 	for _, val := range items.all() {
 		if fields, ok := val.(*array); ok {
-			b.bind(c.store, owner, intOf(memberText(fields, b.key)), fields)
+			b.kind.bind(c.store, b.link(owner, intOf(memberText(fields, b.key))), fields)
 		}
 	}
 	return true, nil
+}
+
+func (b bindingSide) unbindAll(s *store, owner int64) {
+	for _, bound := range b.bindings(s, owner) {
+		b.kind.unbind(s, b.link(owner, bound.far))
+	}
 }
 
 func (b bindingSide) itemsDelete(c *call) (any, *apiError) {
@@ -197,24 +237,22 @@ func (b bindingSide) itemsDelete(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	for _, link := range b.bindings(c.store, owner) {
-		b.unbind(c.store, owner, link.id)
-	}
+	b.unbindAll(c.store, owner)
 	return true, nil
 }
 
-// bindingFields reads the parameter fields with the id of the other side.
+// bindingFields reads the parameter fields with the id of the far end.
 func (b bindingSide) bindingFields(c *call) (*array, int64, *apiError) {
 	raw, _ := c.old("fields")
 	fields, ok := raw.(*array)
 	if !ok {
 		return nil, 0, oldError("The parameter 'fields' is not valid.")
 	}
-	other := intOf(memberText(fields, b.key))
-	if other <= 0 {
+	far := intOf(memberText(fields, b.key))
+	if far <= 0 {
 		return nil, 0, oldError("The parameter 'fields' is not valid.")
 	}
-	return fields, other, nil
+	return fields, far, nil
 }
 
 // add answers false, not with a refusal, where the two are linked already.
@@ -223,11 +261,11 @@ func (b bindingSide) add(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	fields, other, err := b.bindingFields(c)
+	fields, far, err := b.bindingFields(c)
 	if err != nil {
 		return nil, err
 	}
-	return b.bind(c.store, owner, other, fields), nil
+	return b.kind.bind(c.store, b.link(owner, far), fields), nil
 }
 
 // delete answers false where the two are not linked.
@@ -236,11 +274,11 @@ func (b bindingSide) delete(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	_, other, err := b.bindingFields(c)
+	_, far, err := b.bindingFields(c)
 	if err != nil {
 		return nil, err
 	}
-	return b.unbind(c.store, owner, other), nil
+	return b.kind.unbind(c.store, b.link(owner, far)), nil
 }
 
 func (b bindingSide) fields(*call) (any, *apiError) {

@@ -45,6 +45,20 @@ func TestContactsAndCompaniesAreLinkedFromBothSides(t *testing.T) {
 	}
 }
 
+func TestContactsOfADeal(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	same(t, "set", result(t, portal, "crm.deal.contact.items.set", `{"id":1,"items":[{"CONTACT_ID":4},{"CONTACT_ID":5,"IS_PRIMARY":"Y"}]}`), `true`)
+	item := result(t, portal, "crm.item.get", `{"entityTypeId":2,"id":1}`)
+	same(t, "contactIds", member(t, item, "item", "contactIds"), `[4,5]`)
+	same(t, "contactId", member(t, item, "item", "contactId"), `5`)
+	same(t, "parted", result(t, portal, "crm.deal.contact.delete", `{"id":1,"fields":{"CONTACT_ID":5}}`), `true`)
+	same(t, "left", result(t, portal, "crm.deal.contact.items.get", `{"id":1}`), `[{"CONTACT_ID":4,"SORT":10,"ROLE_ID":0,"IS_PRIMARY":"Y"}]`)
+	same(t, "to a lead", result(t, portal, "crm.lead.contact.add", `{"id":1,"fields":{"CONTACT_ID":4}}`), `true`)
+	same(t, "its lead", member(t, result(t, portal, "crm.lead.get", `{"id":1}`), "CONTACT_ID"), `"4"`)
+}
+
 func TestFindByComm(t *testing.T) {
 	t.Parallel()
 
