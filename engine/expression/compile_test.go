@@ -19,7 +19,7 @@ func TestCompile_refuses(t *testing.T) {
 		"a misspelt field":            {`card.titel`, `1:6: unknown field "titel" of card; did you mean "title"?`},
 		"a column with a space":       {`row.e mail`, `1:7: unexpected "mail"; a name with spaces in it is written row["two words"]`},
 		"the start of a column":       {`row.e`, `1:5: unknown column "e"; did you mean row["e mail"]?`},
-		"a longer name":              {`row.nomecompleto`, `did you mean "nome"?`},
+		"a longer name":               {`row.nomecompleto`, `did you mean "nome"?`},
 		"a function of spreadsheets":  {`IF(row.n == "", 1, 2)`, `1:1: unknown function "IF"; write condition ? value : other`},
 		"a part of now":               {`now.year`, `1:5: now has no parts; write format(now, "2006") for the year`},
 		"text for a number":           {`round(row.n, 2)`, `1:11: round does not take text here; number(…)`},
