@@ -28,18 +28,21 @@ func (x *exchange) batch(params *array) object {
 	for key, val := range params.all() {
 		switch strings.ToLower(key) {
 		case "cmd":
-			commands, _ = val.(*array) //nolint:errcheck // whatever isn't a map holds no commands
+			commands, _ = val.(*array) // whatever isn't a map holds no commands
 		case "halt":
 			halt = truthy(val)
 		}
 	}
-	size := 0
+	size, stop := 0, commands.len()
+	if x.half {
+		stop = (stop + 1) / 2
+	}
 	for name, val := range commands.all() {
 		text, ok := val.(string)
 		if !ok {
 			continue // skipped without a trace (observed)
 		}
-		if x.ctx.Err() != nil {
+		if x.ctx.Err() != nil || size >= stop {
 			break
 		}
 		size++

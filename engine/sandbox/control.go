@@ -26,9 +26,11 @@ func (p *Portal) control(r *http.Request, body io.Reader) *answer {
 	}
 	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, "/_sandbox/") {
 	case "GET stats":
-		return p.statsAnswer()
+		return jsonAnswer(p.Stats())
 	case "GET dump":
 		return &answer{status: http.StatusOK, body: p.dump()}
+	case "GET history":
+		return jsonAnswer(p.History())
 	case "POST reset":
 		if err := p.Reset(); err != nil {
 			return plainAnswer(http.StatusInternalServerError, object{{"error", err.Error()}})
@@ -41,7 +43,7 @@ func (p *Portal) control(r *http.Request, body io.Reader) *answer {
 	default:
 		return plainAnswer(http.StatusNotFound, object{{
 			"error",
-			"no such control; there are GET stats, GET dump, POST reset, POST faults, POST limits",
+			"no such control; there are GET stats, GET dump, GET history, POST reset, POST faults, POST limits",
 		}})
 	}
 }
@@ -50,8 +52,8 @@ func plainAnswer(status int, o object) *answer {
 	return &answer{status: status, body: append(appendJSON(nil, o), '\n')}
 }
 
-func (p *Portal) statsAnswer() *answer {
-	b, err := json.Marshal(p.Stats())
+func jsonAnswer(v any) *answer {
+	b, err := json.Marshal(v)
 	if err != nil {
 		return plainAnswer(http.StatusInternalServerError, object{{"error", err.Error()}})
 	}

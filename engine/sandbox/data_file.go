@@ -11,7 +11,7 @@ import (
 )
 
 // ErrInUse is the error of [New] when another process has the data file open.
-var ErrInUse = errors.New("in use by another process; wait for it to end") //nolint:gochecknoglobals // a sentinel
+var ErrInUse = errors.New("in use by another process; wait for it to end")
 
 // wasteful is how many records a data file may have beyond twice those that its
 // contents need, before it is written anew when it is opened.
@@ -51,7 +51,7 @@ func openFile(path string, zone *time.Location, spec seedSpec) (s *store, err er
 			err = errors.Join(err, lock.Unlock())
 		}
 	}()
-	j := &journal{path: path, names: map[fieldKey]uint64{}, locks: lock, muted: true}
+	j := &journal{path: path, names: map[fieldKey]int64{}, locks: lock, muted: true}
 	s = newStore(j, zone)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -74,7 +74,7 @@ func openFile(path string, zone *time.Location, spec seedSpec) (s *store, err er
 	}
 	j.file, j.muted = f, false
 	for n, key := range r.names {
-		j.names[key] = uint64(n) //nolint:gosec // an index
+		j.names[key] = int64(n)
 	}
 	if r.records > 2*s.size()+wasteful {
 		return s, s.rewrite()
@@ -157,13 +157,16 @@ func (s *store) reset(seed string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	if s.log == nil {
-		s.clear()
-		s.fill(spec)
-		return nil
+	recording := s.recording
+	s.recording = false
+	defer func() { s.recording = recording }()
+	if s.log != nil {
+		s.log.muted = true
 	}
-	s.log.muted = true
 	s.clear()
 	s.fill(spec)
-	return s.rewrite()
+	if s.log != nil {
+		return s.rewrite()
+	}
+	return nil
 }

@@ -18,12 +18,43 @@
 //		return list, nil
 //	}
 //
-// Parameters arrive as an [array], PHP's ordered map, however they were sent;
+// Parameters arrive as an array, PHP's ordered map, however they were sent;
 // inside a batch every value is a text. Controller methods read them by exact
 // names (call.int, call.array, …), old ones in any case (call.old, call.oldInt).
 // Results are built of object, lists and scalars; an empty object is written as
 // [], as PHP does. Items are read with entity.item and entity.value and written
-// through a draft (see draft.go); everything else is a table of the store, or
-// store.rows(name) for records without a type of their own. Whatever is put
-// into a table or an entity is in the data file before the answer leaves.
+// through a draft; everything else is a table of the store, or store.rows(name)
+// for records without a type of their own. Whatever is put into a table or an
+// entity is in the data file before the answer leaves.
+//
+// # Where it differs from a real portal
+//
+//   - Plain http is served; the portal answers INVALID_REQUEST.
+//   - There is one webhook, of user 1, an administrator; its secret is taken for
+//     an access token, too. OAuth has no token server, and permissions beyond
+//     the webhook's scopes don't exist: nobody is refused for lack of a right.
+//   - Where the documentation and the portal's own code name different HTTP
+//     statuses for an error, the portal's is answered (401 INVALID_CREDENTIALS).
+//     Texts are the documented English ones, never those of another language.
+//   - An empty bucket takes exactly its burst, and a rejected request doesn't
+//     count. The documentation can also be read as one more, and as counting.
+//   - At its limit in time a request's connection is closed, without a gateway's
+//     page.
+//   - The execution time of a command is what it took here, with the cost that
+//     was set for its method. A batch of webhook commands is charged to the same
+//     account as direct calls.
+//   - REST 3.0, product rows, recurring items, payments, recycle bin, events and
+//     workflows don't exist. Robots don't act; they are only counted.
+//   - Deleting an item leaves the links to it as they are; the portal clears them
+//     some time later.
+//   - Files are numbered, but their contents aren't kept.
+//   - A list without an order is in the order of ids. Texts are compared without
+//     regard to case, but with regard to accents.
+//   - strtotime's rarer spellings of a date are taken for unreadable.
+//   - Bytes that are no UTF-8 become question marks; the portal answers
+//     WRONG_ENCODING when it has to show them.
+//   - Custom fields marked mandatory are not enforced, as by default on a portal.
+//   - A text is refused where an item's field takes no list and is given one; the
+//     portal's own conversion depends on the field.
+//   - Phones are compared by their digits alone, without knowledge of countries.
 package sandbox

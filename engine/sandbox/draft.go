@@ -98,9 +98,9 @@ func (d *draft) assign(f *field, raw any) *apiError {
 		}
 		d.company = val
 	case k.contacts:
-		d.contacts, _ = val.([]int64) //nolint:errcheck // nil clears
+		d.contacts, _ = val.([]int64) // nil clears
 	case k.companies:
-		d.companies, _ = val.([]int64) //nolint:errcheck // nil clears
+		d.companies, _ = val.([]int64) // nil clears
 	default:
 		d.it.set(f, val)
 	}

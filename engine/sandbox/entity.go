@@ -162,7 +162,7 @@ func (it *item) get(f *field) any {
 func (it *item) search(slot int) (int, bool) {
 	lo, hi := 0, len(it.cells)
 	for lo < hi {
-		mid := int(uint(lo+hi) >> 1) //nolint:gosec // two small positive numbers
+		mid := (lo + hi) / 2
 		if it.cells[mid].slot < slot {
 			lo = mid + 1
 		} else {
@@ -190,22 +190,22 @@ func (it *item) set(f *field, val any) {
 }
 
 func (it *item) int(f *field) int64 {
-	n, _ := it.get(f).(int64) //nolint:errcheck // unset is 0
+	n, _ := it.get(f).(int64) // unset is 0
 	return n
 }
 
 func (it *item) text(f *field) string {
-	s, _ := it.get(f).(string) //nolint:errcheck // unset is empty
+	s, _ := it.get(f).(string) // unset is empty
 	return s
 }
 
 func (it *item) ints(f *field) []int64 {
-	list, _ := it.get(f).([]int64) //nolint:errcheck // unset is empty
+	list, _ := it.get(f).([]int64) // unset is empty
 	return list
 }
 
 func (it *item) comms(f *field) []comm {
-	list, _ := it.get(f).([]comm) //nolint:errcheck // unset is empty
+	list, _ := it.get(f).([]comm) // unset is empty
 	return list
 }
 
@@ -255,6 +255,11 @@ func (e *entity) put(it *item) {
 	old := e.keep(it)
 	e.record(old, it)
 	e.store.log.item(e, it)
+	if old == nil {
+		e.store.note(EffectCreate, e, it)
+		return
+	}
+	e.store.note(EffectUpdate, e, it)
 }
 
 // keep is [entity.put] without the data file and the stage history.
@@ -279,23 +284,25 @@ func (e *entity) keep(it *item) (old *item) {
 
 // remove deletes an item and reports whether it was there.
 func (e *entity) remove(id int64) bool {
-	if !e.drop(id) {
+	old := e.item(id)
+	if old == nil {
 		return false
 	}
+	e.drop(id)
 	e.store.log.removed(e, id)
+	e.store.note(EffectDelete, e, old)
 	return true
 }
 
-func (e *entity) drop(id int64) bool {
+func (e *entity) drop(id int64) {
 	i, found := e.at(id)
 	if !found {
-		return false
+		return
 	}
 	for _, ix := range e.indexes {
 		ix.replace(e.items[i], nil)
 	}
 	e.items = slices.Delete(e.items, i, i+1)
-	return true
 }
 
 // record adds to the stage history what an update of an item did to its stage.

@@ -14,9 +14,11 @@ import (
 type exchange struct {
 	portal *Portal
 	store  *store
-	ctx    context.Context //nolint:containedctx // ends at the cut-off of the request
+	ctx    context.Context // ends at the cut-off of the request
 	bill   *bill
 	user   int64
+	cause  cause         // which request it is
+	half   bool          // the connection breaks half-way through a batch
 	nested bool          // inside a batch
 	lag    time.Duration // how long lists don't show what the request makes
 }
@@ -46,7 +48,7 @@ func (x *exchange) execute(m *method, params *array) *result {
 	if !p.wait(p.cost(m.name)) {
 		return &result{err: fault(503, "OVERLOAD_LIMIT", "The portal is closing")}
 	}
-	c := &call{ctx: x.ctx, portal: p, store: x.store, params: params, user: x.user, lag: x.lag}
+	c := &call{ctx: x.ctx, portal: p, store: x.store, params: params, user: x.user, lag: x.lag, cause: x.cause}
 	value, err := c.run(m)
 	took := time.Since(began)
 	p.stats.command(m.name, took)
@@ -97,6 +99,8 @@ func (c *call) run(m *method) (value any, err *apiError) {
 	if m.writes {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.cause = c.cause
+		s.cause.method = m.name
 		defer func() {
 			if s.log.flush() != nil {
 				value, err = nil, fault(500, "INTERNAL_SERVER_ERROR", "Internal server error")

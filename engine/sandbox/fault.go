@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 const (
 	FaultDropBefore = "drop-before" // the connection is closed, nothing is done
 	FaultDropAfter  = "drop-after"  // done, but the answer is lost
+	FaultDropMidway = "drop-midway" // half of a batch is done, of anything else nothing; the connection is closed
 	FaultError500   = "error-500"   // INTERNAL_SERVER_ERROR; done only with the probability done=
 	FaultHTML502    = "html-502"    // a gateway's page; done only with the probability done=
 	FaultTruncate   = "truncate"    // done, but the answer is cut short
@@ -50,11 +52,11 @@ func ParseFault(spec string) (Fault, error) {
 	kind, keys, _ := strings.Cut(spec, ":")
 	f := Fault{spec: spec, kind: strings.TrimSpace(kind), p: 1}
 	switch f.kind {
-	case FaultDropBefore, FaultDropAfter, FaultError500, FaultHTML502, FaultTruncate, FaultSlow,
+	case FaultDropBefore, FaultDropAfter, FaultDropMidway, FaultError500, FaultHTML502, FaultTruncate, FaultSlow,
 		FaultLimit503, FaultLimit429, FaultExpired, FaultLag, FaultLate:
 	default:
 		return Fault{}, fmt.Errorf("fault: %q is no kind of fault; the kinds are drop-before, drop-after, "+
-			"error-500, html-502, truncate, slow, limit-503, limit-429, expired, lag, late", f.kind)
+			"drop-midway, error-500, html-502, truncate, slow, limit-503, limit-429, expired, lag, late", f.kind)
 	}
 	seed := uint64(1)
 	for part := range strings.SplitSeq(keys, ",") {
@@ -96,10 +98,10 @@ func (f *Fault) set(key, val string) (err error) {
 		f.method = strings.ToLower(val)
 	case "delay":
 		if f.delay, err = time.ParseDuration(val); err == nil && f.delay < 0 {
-			err = fmt.Errorf("negative; want a duration such as 2s")
+			err = errors.New("negative; want a duration such as 2s")
 		}
 	default:
-		err = fmt.Errorf("unknown key; the keys are p, nth, after, count, method, delay, done, seed")
+		err = errors.New("unknown key; the keys are p, nth, after, count, method, delay, done, seed")
 	}
 	return err
 }
@@ -107,7 +109,7 @@ func (f *Fault) set(key, val string) (err error) {
 func probability(val string) (float64, error) {
 	p, err := strconv.ParseFloat(val, 64)
 	if err == nil && !(p >= 0 && p <= 1) {
-		return 0, fmt.Errorf("not from 0 to 1")
+		return 0, errors.New("not from 0 to 1")
 	}
 	return p, err
 }
@@ -115,7 +117,7 @@ func probability(val string) (float64, error) {
 func atLeastOne(val string) (int, error) {
 	n, err := strconv.Atoi(val)
 	if err == nil && n < 1 {
-		return 0, fmt.Errorf("not 1 or more")
+		return 0, errors.New("not 1 or more")
 	}
 	return n, err
 }
@@ -188,7 +190,7 @@ func (req *request) asks(method string) bool {
 		return false
 	}
 	cmd, _ := req.params.get("cmd")
-	list, _ := cmd.(*array) //nolint:errcheck // no array, no commands
+	list, _ := cmd.(*array) // no array, no commands
 	for _, val := range list.all() {
 		if text, ok := val.(string); ok {
 			if name, _ := splitCommand(text); strings.EqualFold(methodName(name), method) {
@@ -227,7 +229,7 @@ func (f *Fault) spoil(a *answer) *answer {
 		return a
 	}
 	switch f.kind {
-	case FaultDropAfter:
+	case FaultDropAfter, FaultDropMidway:
 		return &answer{drop: true}
 	case FaultTruncate:
 		a.cut = (len(a.body) + 1) / 2

@@ -44,7 +44,7 @@ type journal struct {
 	path  string
 	buf   []byte
 	rec   []byte // the record being built
-	names map[fieldKey]uint64
+	names map[fieldKey]int64
 	muted bool // while contents are loaded or seeded
 	err   error
 	locks interface{ Unlock() error }
@@ -101,7 +101,7 @@ func (j *journal) anItem(op byte, e *entity, it *item) {
 	j.int(it.id)
 	j.int(int64(len(it.cells)))
 	for _, c := range it.cells {
-		j.uint(j.names[fieldKey{e.typeID, e.fields[c.slot].upper}])
+		j.int(j.names[fieldKey{e.typeID, e.fields[c.slot].upper}])
 		j.value(c.val)
 	}
 	j.end()
@@ -151,10 +151,10 @@ func (j *journal) name(e *entity, f *field) {
 	if _, ok := j.names[key]; ok {
 		return
 	}
-	n := uint64(len(j.names))
+	n := int64(len(j.names))
 	j.names[key] = n
 	j.begin(opName)
-	j.uint(n)
+	j.int(n)
 	j.int(int64(e.typeID))
 	j.text(f.upper)
 	j.end()
@@ -201,10 +201,8 @@ func (j *journal) begin(op byte) { j.rec = append(j.rec[:0], op) }
 
 func (j *journal) int(n int64) { j.rec = binary.AppendVarint(j.rec, n) }
 
-func (j *journal) uint(n uint64) { j.rec = binary.AppendUvarint(j.rec, n) }
-
 func (j *journal) text(s string) {
-	j.rec = binary.AppendUvarint(j.rec, uint64(len(s)))
+	j.int(int64(len(s)))
 	j.rec = append(j.rec, s...)
 }
 

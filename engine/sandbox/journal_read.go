@@ -13,7 +13,7 @@ import (
 // maxRecord is the largest record that a data file may hold.
 const maxRecord = 2 * maxBody
 
-var errDamaged = errors.New("damaged; restore the file, or delete it to begin anew") //nolint:gochecknoglobals // a sentinel
+var errDamaged = errors.New("damaged; restore the file, or delete it to begin anew")
 
 // reader puts back what a data file holds.
 type reader struct {
@@ -83,8 +83,7 @@ func (r *reader) record(rec []byte) error {
 	case opRow:
 		return r.row()
 	case opName:
-		n := r.uint()
-		if n != uint64(len(r.names)) {
+		if r.int() != int64(len(r.names)) {
 			return errDamaged
 		}
 		r.names = append(r.names, fieldKey{int(r.int()), r.text()})
@@ -137,8 +136,8 @@ func (r *reader) item(op byte) error {
 	}
 	it.cells = make([]cell, 0, n)
 	for range n {
-		name := r.uint()
-		if r.bad || name >= uint64(len(r.names)) {
+		name := r.int()
+		if r.bad || name < 0 || name >= int64(len(r.names)) {
 			return errDamaged
 		}
 		f, ok := e.byUpper[r.names[name].upper]
@@ -228,19 +227,9 @@ func (r *reader) int() int64 {
 	return n
 }
 
-func (r *reader) uint() uint64 {
-	n, size := binary.Uvarint(r.rec)
-	if size <= 0 {
-		r.bad, r.rec = true, nil
-		return 0
-	}
-	r.rec = r.rec[size:]
-	return n
-}
-
 func (r *reader) bytes() []byte {
-	n := r.uint()
-	if n > uint64(len(r.rec)) {
+	n := r.int()
+	if n < 0 || n > int64(len(r.rec)) {
 		r.bad, r.rec = true, nil
 		return nil
 	}
@@ -263,6 +252,6 @@ func (r *reader) boxed() any {
 }
 
 func (r *reader) shared() string {
-	s, _ := r.boxed().(string) //nolint:errcheck // it always is one
+	s, _ := r.boxed().(string) // it always is one
 	return s
 }

@@ -23,7 +23,7 @@ func (d *draft) link(primary, all *field, one any, list []int64) {
 	ids := d.it.ints(all)
 	first := d.it.int(primary)
 	if d.given[primary] {
-		id, _ := one.(int64) //nolint:errcheck // nil unlinks
+		id, _ := one.(int64) // nil unlinks
 		switch {
 		case id == 0:
 			ids, first = nil, 0
@@ -71,7 +71,7 @@ func (d *draft) rebinds() bool {
 	if d.e.typeID != companyType || !d.given[d.e.known.contacts] {
 		return false
 	}
-	now, _ := contactsOfCompany(d.e, d.it).([]int64) //nolint:errcheck // nil is none
+	now, _ := contactsOfCompany(d.e, d.it).([]int64) // nil is none
 	want := slices.Clone(d.contacts)
 	slices.Sort(want)
 	return !slices.Equal(now, want)
@@ -83,7 +83,7 @@ func (d *draft) rebind() {
 		return
 	}
 	contacts := d.e.store.entities[contactType]
-	now, _ := contactsOfCompany(d.e, d.it).([]int64) //nolint:errcheck // nil is none
+	now, _ := contactsOfCompany(d.e, d.it).([]int64) // nil is none
 	for _, id := range now {
 		if !slices.Contains(d.contacts, id) {
 			contacts.unlinkCompany(id, d.it.id)

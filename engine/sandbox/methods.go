@@ -27,10 +27,11 @@ func allMethods() []method {
 
 // call is one command on its way through a method.
 type call struct {
-	ctx    context.Context //nolint:containedctx // a call lives as long as its command
+	ctx    context.Context // a call lives as long as its command
 	portal *Portal
 	store  *store
 	params *array
+	cause  cause
 	user   int64         // who the webhook or token belongs to
 	lag    time.Duration // how long lists don't show what the call makes
 
@@ -113,7 +114,7 @@ func (c *call) array(name string) (*array, *apiError) {
 // optArray is [call.array] for a parameter that may be left out: nil then.
 func (c *call) optArray(name string) (*array, *apiError) {
 	if raw, ok := c.params.get(name); !ok || raw == nil {
-		return nil, nil //nolint:nilnil // a nil array is an empty one
+		return nil, nil // a nil array is an empty one
 	}
 	return c.array(name)
 }
@@ -165,7 +166,7 @@ func (c *call) oldInt(names ...string) int64 {
 // oldArray is [call.old] where an array is wanted; nil where it isn't one.
 func (c *call) oldArray(names ...string) *array {
 	raw, _ := c.old(names...)
-	a, _ := raw.(*array) //nolint:errcheck // nil is the answer then
+	a, _ := raw.(*array) // nil is the answer then
 	return a
 }
 

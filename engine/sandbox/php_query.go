@@ -92,7 +92,7 @@ func place(into *array, head string, path []string, val any) {
 		var child *array
 		if !appending {
 			if old, ok := into.get(key); ok {
-				child, _ = old.(*array) //nolint:errcheck // a scalar gives way to an array, as in PHP
+				child, _ = old.(*array) // a scalar gives way to an array, as in PHP
 			}
 		}
 		if child == nil {

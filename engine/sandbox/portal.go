@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -48,6 +49,8 @@ type Options struct {
 	DataFile string
 	// Secret is the webhook's; random when empty.
 	Secret string
+	// History has every effect on an item kept for [Portal.History].
+	History bool
 	// Scopes are what the webhook was given; nil: everything.
 	Scopes []string
 	// Zone is the portal's time zone; three hours east of UTC when nil.
@@ -87,7 +90,7 @@ type Portal struct {
 	faults *faultList
 	stats  *counters
 
-	closing context.Context //nolint:containedctx // ends when the portal does
+	closing context.Context // ends when the portal does
 	close   context.CancelFunc
 	tasks   conc.WaitGroup
 }
@@ -122,6 +125,7 @@ func New(o Options) (*Portal, error) {
 	if p.store, err = openStore(o); err != nil {
 		return nil, err
 	}
+	p.store.recording = o.History
 	p.closing, p.close = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -154,9 +158,9 @@ func (o Options) check() error {
 	case o.Rate < 0 || o.Rate > 0 && o.Burst < 1:
 		return fmt.Errorf("rate: a bucket of %d that drains %g a second lets nothing through; use --rate 0 for none", o.Burst, o.Rate)
 	case o.OperatingLimit < 0 || o.OperatingWindow < 10 || o.RequestLimit < 0 || o.Latency < 0:
-		return fmt.Errorf("limits: a duration is negative or too short")
+		return errors.New("limits: a duration is negative or too short")
 	case strings.ContainsAny(o.Secret, "/?#% "):
-		return fmt.Errorf("secret: it stands in a URL; use letters and digits")
+		return errors.New("secret: it stands in a URL; use letters and digits")
 	}
 	return nil
 }
@@ -164,7 +168,7 @@ func (o Options) check() error {
 // randomText returns n random bytes in hexadecimal.
 func randomText(n int) string {
 	b := make([]byte, n)
-	rand.Read(b) //nolint:errcheck // documented never to fail
+	rand.Read(b) // documented never to fail
 	return hex.EncodeToString(b)
 }
 

@@ -21,6 +21,7 @@ type request struct {
 	token  string // of an address without a webhook
 	params *array
 	began  time.Time
+	number int
 }
 
 // answer is what goes back.
@@ -46,9 +47,9 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.header(w.Header())
 	w.WriteHeader(a.status)
 	// A client that is gone doesn't get its answer: nothing to be done about it.
-	w.Write(a.body[:len(a.body)-a.cut]) //nolint:errcheck,gosec // see above
+	_, _ = w.Write(a.body[:len(a.body)-a.cut])
 	if a.cut > 0 {
-		http.NewResponseController(w).Flush() //nolint:errcheck,gosec // see above
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -84,7 +85,7 @@ func (p *Portal) answer(r *http.Request, body io.Reader, gone <-chan struct{}) *
 
 // work lets a request in, or not, and waits for what comes of it.
 func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *answer {
-	p.stats.request()
+	req.number = p.stats.request()
 	if !p.limits.admit(req.client) {
 		p.stats.rejectedBucket()
 		return refusal(tooMany())
@@ -145,6 +146,10 @@ func (p *Portal) process(ctx context.Context, req *request, f *Fault) *answer {
 	x := &exchange{
 		portal: p, store: p.store, ctx: ctx, bill: p.limits.open(time.Now()),
 		user: webhookUser, nested: isBatch, lag: f.lag(),
+		cause: cause{request: req.number, arrived: req.began}, half: f != nil && f.kind == FaultDropMidway,
+	}
+	if !isBatch && x.half {
+		return &answer{drop: true}
 	}
 	if !isBatch {
 		r := x.execute(m, req.params)

@@ -76,8 +76,9 @@ func (c *counters) rejected()       { c.add(&c.s.RejectedOperating) }
 func (c *counters) timeout()        { c.add(&c.s.Timeouts) }
 func (c *counters) fault()          { c.add(&c.s.Faults) }
 
-// request counts a request and looks for the busiest second.
-func (c *counters) request() {
+// request counts a request, looks for the busiest second and returns the
+// request's number.
+func (c *counters) request() int {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,6 +89,7 @@ func (c *counters) request() {
 	}
 	c.arrivals = append(c.arrivals[:copy(c.arrivals, c.arrivals[gone:])], now)
 	c.s.PeakSecond = max(c.s.PeakSecond, len(c.arrivals))
+	return c.s.Requests
 }
 
 // enter counts a request that is at work, until the returned function is called.

@@ -26,6 +26,10 @@ type store struct {
 	robots   int                   // how many would have fired
 	lagging  map[itemKey]time.Time // items that lists don't show yet
 
+	recording bool // effects are kept in history
+	history   []Effect
+	cause     cause
+
 	statuses   *table[status]
 	categories *table[category]
 	types      *table[processType]
@@ -131,7 +135,7 @@ func newStore(log *journal, zone *time.Location) *store {
 
 // clear forgets all contents.
 func (s *store) clear() {
-	s.id, s.lastComm, s.lastFile, s.robots = "", 0, 0, 0
+	s.id, s.lastComm, s.lastFile, s.robots, s.history = "", 0, 0, 0, nil
 	s.entities = map[int]*entity{}
 	s.tables = map[string]loader{}
 	s.lists = map[string][]*status{}
