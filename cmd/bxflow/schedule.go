@@ -38,7 +38,7 @@ first. Times are in the job's own time zone.`,
 			return a.scheduleCommand(paths, count)
 		},
 	}
-	c.Flags().IntVar(&count, "count", 5, "`how many` times of each job")
+	c.Flags().IntVar(&count, "count", 5, "list `N` times of each job")
 	return c
 }
 
@@ -70,7 +70,7 @@ func (a *app) scheduleCommand(paths []string, count int) error {
 		if a.flags.format == "text" {
 			at = d.at.Format("Mon 2006-01-02 15:04:05 -07:00")
 		}
-		l.Rows = append(l.Rows, []any{at, d.at.Location().String(), d.job.Name, d.job.Schedule.Cron, string(d.job.Mode), d.job.File})
+		l.Rows = append(l.Rows, []any{at, daemon.ZoneName(d.at.Location()), d.job.Name, d.job.Schedule.Cron, string(d.job.Mode), d.job.File})
 	}
 	if len(dues) > 0 || a.flags.format != "text" {
 		if err := a.list(l); err != nil {
@@ -92,8 +92,8 @@ func (a *app) dues(path string, now time.Time, count int) ([]due, error) {
 	if when == nil || err != nil {
 		return nil, err
 	}
-	for _, p := range job.Warnings {
-		a.log.Warn(p.Error())
+	for _, warning := range when.Warnings() {
+		a.log.Warn(job.File + ": schedule: " + warning)
 	}
 	var list []due
 	for at := now; len(list) < count; {

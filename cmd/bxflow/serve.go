@@ -70,7 +70,8 @@ func (a *app) serveCommand(ctx context.Context, dir, addr string) (err error) {
 		Files: jobFiles, Parse: a.parseJob, Portal: a.portalName, Run: a.runScheduled, Runs: a.latestRuns,
 		Mask: mask, Reload: reload,
 	})
-	if errors.Is(err, daemon.ErrCut) {
+	var cut *daemon.CutError
+	if errors.As(err, &cut) {
 		return &exitError{code: exitInterrupted, err: err}
 	}
 	return err

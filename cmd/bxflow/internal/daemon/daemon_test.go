@@ -240,8 +240,8 @@ func TestServe_outcomes(t *testing.T) {
 			if err := o.Fire(t.Context(), "alpha", time.Now()); !errors.Is(err, tt.err) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
-			if o.Cut() {
-				t.Error("the run counts as cut short")
+			if err := o.Cut(); err != nil {
+				t.Errorf("the run counts as cut short: %v", err)
 			}
 			if !regexp.MustCompile(tt.logged).MatchString(w.log.String()) {
 				t.Errorf("the log lacks %s:\n%s", tt.logged, w.log)
@@ -294,8 +294,8 @@ func TestServe_onePortalAtATime(t *testing.T) {
 	<-begun
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := o.Fire(ctx, "beta", time.Now()); !errors.Is(err, context.Canceled) || !o.Cut() {
-		t.Errorf("error %v, cut %t", err, o.Cut())
+	if err := o.Fire(ctx, "beta", time.Now()); !errors.Is(err, context.Canceled) || o.Cut() == nil {
+		t.Errorf("error %v, cut %v", err, o.Cut())
 	}
 	goOn <- struct{}{}
 	runs.Wait()
@@ -372,6 +372,7 @@ func TestServe(t *testing.T) {
 		}
 		if job.Name == "beta" { // it ends only when it is told to
 			<-ctx.Done()
+			return daemon.Outcome{Result: &engine.Result{Run: "run-9", Status: engine.StatusInterrupted}}, ctx.Err()
 		}
 		return daemon.Outcome{}, ctx.Err()
 	}
@@ -407,8 +408,9 @@ func TestServe(t *testing.T) {
 
 	// It is cut short.
 	cancel()
-	if err := <-done; !errors.Is(err, daemon.ErrCut) {
-		t.Errorf("Serve returns %v, want %v", err, daemon.ErrCut)
+	var cut *daemon.CutError
+	if err := <-done; !errors.As(err, &cut) || err.Error() != "stopped in run run-9; bxflow resume run-9 goes on with it" {
+		t.Errorf("Serve returns %v", err)
 	}
 }
 

@@ -40,5 +40,5 @@ func (o *Opened) Fire(ctx context.Context, job string, due time.Time) error {
 	return nil
 }
 
-// Cut says whether a run was cut short.
-func (o *Opened) Cut() bool { return o.s.fires.cut() }
+// Cut says what was cut short.
+func (o *Opened) Cut() error { return o.s.fires.cut() }

@@ -33,7 +33,7 @@ type fires struct {
 	mu      sync.Mutex
 	portals map[string]chan struct{} // a place for one run each
 	last    map[string]fire          // by job
-	wasCut  bool
+	wasCut  CutError
 }
 
 func newFires(o Options, m *metrics) *fires {
@@ -83,7 +83,7 @@ func (r *fires) claim(ctx context.Context, portal string, log *slog.Logger) (rel
 // note records how a job ended, and logs it.
 func (r *fires) note(ctx context.Context, log *slog.Logger, f *file, due, began time.Time, o Outcome, err error) error {
 	last := fire{Due: due, Began: began, Took: time.Since(began), Outcome: outcomePlanned}
-	attrs := []any{slog.Duration("took", last.Took.Round(time.Millisecond))}
+	attrs := []any{slog.Float64("seconds", last.Took.Round(time.Millisecond).Seconds())}
 	if o.Header != nil {
 		last.Summary = o.Header.Summary
 		attrs = append(attrs, "plan", o.Header.ID, counts(o.Header.Summary))
@@ -111,8 +111,12 @@ func (r *fires) note(ctx context.Context, log *slog.Logger, f *file, due, began 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last[f.job.Name] = last
-	if last.Outcome == string(engine.StatusInterrupted) {
-		r.wasCut = true
+	switch {
+	case last.Outcome != string(engine.StatusInterrupted):
+	case last.Run != "":
+		r.wasCut.Runs = append(r.wasCut.Runs, last.Run)
+	default:
+		r.wasCut.Jobs = append(r.wasCut.Jobs, f.job.Name)
 	}
 	return err
 }
@@ -162,6 +166,9 @@ func levelOf(outcome string) slog.Level {
 func (r *fires) observe(e schedule.Event) {
 	r.metrics.events.WithLabelValues(e.Name, e.Kind.String()).Inc()
 	log := r.Log.With("job", e.Name, "due", e.Due)
+	if e.Err != nil {
+		log = log.With("error", e.Err)
+	}
 	switch e.Kind {
 	case schedule.Started:
 		log.Info("job started", "catch_up", e.CatchUp)
@@ -170,13 +177,13 @@ func (r *fires) observe(e schedule.Event) {
 	case schedule.Queued:
 		log.Info("job still runs, it will run once more behind it")
 	case schedule.Skipped:
-		log.Warn("job still runs, this time is skipped", "error", e.Err)
+		log.Warn("job still runs, this time is skipped")
 		r.missed(e)
 	case schedule.Missed:
-		log.Warn("job was due while nothing ran, and catch_up is none", "error", e.Err)
+		log.Warn("job was due while nothing ran, and catch_up is none")
 		r.missed(e)
 	case schedule.Refused:
-		log.Error("job was not started", "error", e.Err)
+		log.Error("job was not started")
 		r.missed(e)
 	}
 }
@@ -187,7 +194,7 @@ func (r *fires) panicked(log *slog.Logger, e schedule.Event) {
 	if !errors.As(e.Err, &p) {
 		return
 	}
-	log.Error("job broke down", "error", e.Err, "stack", p.Stack)
+	log.Error("job broke down", "stack", p.Stack)
 	last := fire{Due: e.Due, Began: e.Due, Outcome: string(engine.StatusFailed), Error: r.Mask(p.Error())}
 	r.metrics.ended(e.Name, last, Outcome{})
 	r.mu.Lock()
@@ -217,8 +224,12 @@ func (r *fires) of(job string) (fire, bool) {
 	return last, known
 }
 
-func (r *fires) cut() bool {
+// cut returns what was cut short, nil if nothing was.
+func (r *fires) cut() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.wasCut
+	if len(r.wasCut.Jobs)+len(r.wasCut.Runs) == 0 {
+		return nil
+	}
+	return &r.wasCut
 }

@@ -184,7 +184,7 @@ func (d *folder) enter(ctx context.Context, old, f *file) error {
 	if err != nil {
 		return err
 	}
-	log.Info("job scheduled", "cron", f.job.Schedule.Cron, "zone", zoneName(f.schedule.Zone()),
+	log.Info("job scheduled", "cron", f.job.Schedule.Cron, "zone", ZoneName(f.schedule.Zone()),
 		"next", f.schedule.Next(time.Now()))
 	return nil
 }

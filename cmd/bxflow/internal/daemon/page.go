@@ -113,7 +113,7 @@ func (s *server) view(r *http.Request) view {
 	now := time.Now()
 	v := view{
 		Now:    momentOf(now, now, time.Local),
-		Folder: s.Dir, Zone: zoneName(time.Local), Version: s.Version,
+		Folder: s.Dir, Zone: ZoneName(time.Local), Version: s.Version,
 	}
 	status := map[string]jobView{}
 	for _, e := range s.runner.Entries() {
@@ -152,7 +152,7 @@ func (s *server) jobView(f *file, status map[string]jobView, now time.Time) jobV
 	zone := time.Local
 	if f.schedule != nil {
 		zone = f.schedule.Zone()
-		j.Cron, j.Zone = f.job.Schedule.Cron, zoneName(zone)
+		j.Cron, j.Zone = f.job.Schedule.Cron, ZoneName(zone)
 	}
 	if last, known := s.fires.of(f.job.Name); known {
 		j.Last = &lastView{

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sourcegraph/conc/pool"
@@ -51,11 +52,26 @@ type Outcome struct {
 	Result *engine.Result // nil: the job only plans
 }
 
-// ErrCut is returned by [Serve] when it was told to stop while jobs ran.
-var ErrCut = errors.New("stopped while a job was running; bxflow resume goes on with it")
+// CutError is returned by [Serve] when it was told to stop while jobs ran.
+type CutError struct {
+	Jobs []string // that had not begun to write; they run when they are due again
+	Runs []string // that can be resumed
+}
+
+// Error names what was cut short and what to do.
+func (e *CutError) Error() string {
+	var parts []string
+	if len(e.Jobs) > 0 {
+		parts = append(parts, fmt.Sprintf("stopped before %s wrote anything", strings.Join(e.Jobs, ", ")))
+	}
+	for _, run := range e.Runs {
+		parts = append(parts, fmt.Sprintf("stopped in run %s; bxflow resume %s goes on with it", run, run))
+	}
+	return strings.Join(parts, "; ")
+}
 
 // Serve runs the jobs until ctx is done, then waits for those under way to come
-// to a safe point. The error is nil, [ErrCut], or what kept it from serving at
+// to a safe point. The error is nil, [*CutError], or what kept it from serving at
 // all: a folder that cannot be read, an address in use.
 func Serve(ctx context.Context, o Options) error {
 	s := newServer(o)
@@ -71,7 +87,7 @@ func Serve(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	o.Log.Info("serving", "folder", o.Dir, "zone", zoneName(time.Local), "jobs", len(s.folder.jobs()))
+	o.Log.Info("serving", "folder", o.Dir, "zone", ZoneName(time.Local), "jobs", len(s.folder.jobs()))
 
 	tasks := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
 	tasks.Go(func(ctx context.Context) error {
@@ -87,8 +103,8 @@ func Serve(ctx context.Context, o Options) error {
 	if err := tasks.Wait(); err != nil {
 		return err
 	}
-	if s.fires.cut() {
-		return ErrCut
+	if cut := s.fires.cut(); cut != nil {
+		return cut
 	}
 	o.Log.Info("stopped")
 	return nil
@@ -153,8 +169,8 @@ func (s *server) serveHTTP(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// zoneName names a zone; the machine's has no name but its offset.
-func zoneName(zone *time.Location) string {
+// ZoneName names a zone; the machine's has no name but its offset.
+func ZoneName(zone *time.Location) string {
 	if zone != time.Local {
 		return zone.String()
 	}
