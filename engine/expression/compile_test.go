@@ -236,7 +236,8 @@ func TestProgram_tellsWhatItReads(t *testing.T) {
 		`client.id`:     {want: []expression.Use{{Name: "client", Member: "id", Line: 1, Column: 1}}, ref: "client", typ: expression.Int},
 		`row["e mail"]`: {want: []expression.Use{{Name: "row", Member: "e mail", Line: 1, Column: 1}}, typ: expression.String},
 		`card.opportunity * 2 > 1 ? card.title : card?.title`: {want: []expression.Use{
-			{Name: "card", Member: "opportunity", Line: 1, Column: 1}, {Name: "card", Member: "title", Line: 1, Column: 28},
+			{Name: "card", Member: "opportunity", Line: 1, Column: 1},
+			{Name: "card", Member: "title", Line: 1, Column: 28},
 			{Name: "card", Member: "title", Optional: true, Line: 1, Column: 41},
 		}, typ: expression.String},
 		`daysAgo(1)`:        {typ: expression.Time},
