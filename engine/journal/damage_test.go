@@ -179,9 +179,13 @@ func TestJournal_damagedFile(t *testing.T) {
 	for n := range 200 {
 		damaged := slices.Clone(text)
 		at := rng.IntN(len(text))
-		if n%5 == 0 {
+		switch n % 4 {
+		case 0:
 			damaged = damaged[:at]
-		} else {
+		case 1:
+			at = rng.IntN(4096) // the schema
+			fallthrough
+		default:
 			damaged[at] ^= 1 << rng.IntN(8)
 		}
 		to := t.TempDir()

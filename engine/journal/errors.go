@@ -82,6 +82,8 @@ func fault(path string, err error) error {
 	switch se.Code() & 0xff { // the rest of the code is the kind of kind
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return &DamagedError{Path: path, Fault: se.Error()}
+	case sqlite3.SQLITE_ERROR: // no such table or column: the statements are ours, so the schema is not
+		return &DamagedError{Path: path, Fault: se.Error()}
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%s: no space left; make room and try again: %w", path, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -200,6 +201,41 @@ func TestDraft_keepsChangesAsTheyAre(t *testing.T) {
 	if h.Format != engine.PlanFormat || h.ID == "" || p.ID() != h.ID {
 		t.Errorf("Seal left the header incomplete: %+v", h)
 	}
+}
+
+// TestDraft_keepsEveryField fails when a change gets a field that is not kept.
+func TestDraft_keepsEveryField(t *testing.T) {
+	t.Parallel()
+	c := &engine.Change{}
+	v := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Interface().(type) {
+		case string, engine.Kind, engine.State:
+			f.SetString(v.Type().Field(i).Name)
+		case int, int64:
+			f.SetInt(int64(i + 1))
+		case bool:
+			f.SetBool(true)
+		case []string:
+			f.Set(reflect.ValueOf([]string{"a", "b\n"}))
+		case map[string]engine.FieldChange:
+			f.Set(reflect.ValueOf(create(1).Fields))
+		default:
+			t.Fatalf("this test does not know how to fill a %s", f.Type())
+		}
+	}
+	c.Kind = engine.KindCreate
+	j := openIn(t, t.TempDir())
+	r := runOf(t, j, []*engine.Change{c})
+	must(t, r.Sent(t.Context(), []*engine.Change{c}, at()))
+	equal(t, "change of a run", []*engine.Change{c}, all(t, r, engine.Filter{}))
+
+	var file bytes.Buffer
+	must(t, j.Export(t.Context(), planOf(t, j, []*engine.Change{c}), &file))
+	p, err := openIn(t, t.TempDir()).Import(t.Context(), &file)
+	must(t, err)
+	c.Attempt, c.SentAt, c.Error, c.Warnings = 0, 0, "", "" // a run's, not a plan's
+	equal(t, "change of a saved plan", []*engine.Change{c}, all(t, p, engine.Filter{}))
 }
 
 func TestChanges_filters(t *testing.T) {
