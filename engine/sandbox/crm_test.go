@@ -240,3 +240,38 @@ func TestEverythingOutlivesThePortal(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestProductRows(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	deal := func(name string) any {
+		return member(t, result(t, portal, "crm.item.get", `{"entityTypeId":2,"id":1}`), "item", name)
+	}
+	result(t, portal, "crm.item.productrow.set", `{"ownerType":"D","ownerId":1,"productRows":[
+		{"productName":"Beam","price":90000,"quantity":3,"taxRate":10,"taxIncluded":"Y","discountRate":10,"sort":20},
+		{"productName":"Nail","price":"0.5","quantity":100}]}`)
+	rows := member(t, result(t, portal, "crm.item.productrow.list", `{"filter":{"=ownerType":"D","=ownerId":1},"order":{"price":"DESC"}}`), "productRows")
+	same(t, "names", values(t, rows, "productName"), `["Beam","Nail"]`)
+	for name, want := range map[string]string{
+		"priceExclusive": `81818.18`, "priceNetto": `90909.09`, "priceBrutto": `100000`, "discountSum": `9090.91`, "taxRate": `10`,
+	} {
+		same(t, name, member(t, rows, 0, name), want)
+	}
+	same(t, "the deal's amount", deal("opportunity"), `270050`)
+	same(t, "its tax", deal("taxValue"), `24545.46`)
+
+	added := result(t, portal, "crm.item.productrow.add", `{"fields":{"ownerType":"D","ownerId":1,"productName":"Glue","price":50}}`)
+	id := fmt.Sprintf("%.0f", member(t, added, "productRow", "id"))
+	same(t, "the amount then", deal("opportunity"), `270100`)
+	result(t, portal, "crm.item.productrow.update", `{"id":`+id+`,"fields":{"quantity":2}}`)
+	same(t, "the amount of two", deal("opportunity"), `270150`)
+	result(t, portal, "crm.item.productrow.delete", `{"id":`+id+`}`)
+	same(t, "the amount without", deal("opportunity"), `270050`)
+
+	result(t, portal, "crm.item.update", `{"entityTypeId":2,"id":1,"fields":{"isManualOpportunity":"Y","opportunity":7}}`)
+	result(t, portal, "crm.item.productrow.set", `{"ownerType":"D","ownerId":1,"productRows":[]}`)
+	same(t, "an amount kept by hand", deal("opportunity"), `7`)
+	same(t, "of a contact", refusal(t, portal, "crm.item.productrow.set", `{"ownerType":"C","ownerId":1,"productRows":[]}`),
+		`"ENTITY_TYPE_NOT_SUPPORTED: Entity type Contact is not supported"`)
+}

@@ -63,7 +63,7 @@ func TestEveryMethodSurvivesHostileParameters(t *testing.T) {
 
 func FuzzMethods(f *testing.F) {
 	for i, params := range hostileParams() {
-		f.Add(uint8(i*5), params) //nolint:gosec // a few dozen
+		f.Add(uint8(i*5), params)
 	}
 	portal, err := sandbox.New(sandbox.Options{})
 	if err != nil {

@@ -1,5 +1,7 @@
 package sandbox
 
+import "strings"
+
 // Pipelines (crm.category.*).
 
 // categoryMethods are the methods of the pipelines.
@@ -8,6 +10,8 @@ func categoryMethods() []method {
 		{"crm.category.list", "crm", false, crmCategoryList},
 		{"crm.category.get", "crm", false, crmCategoryGet},
 		{"crm.category.fields", "crm", false, crmCategoryFields},
+		{"crm.category.add", "crm", true, crmCategoryAdd},
+		{"crm.category.update", "crm", true, crmCategoryUpdate},
 	}
 }
 
@@ -75,6 +79,91 @@ func crmCategoryGet(c *call) (any, *apiError) {
 		return nil, fault(400, "NOT_FOUND", "Element not found")
 	}
 	return object{{"category", categoryRow(found)}}, nil
+}
+
+// crmCategoryAdd is crm.category.add. A new pipeline has the usual stages.
+func crmCategoryAdd(c *call) (any, *apiError) {
+	e, err := categoryOwner(c)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := c.array("fields")
+	if err != nil {
+		return nil, err
+	}
+	name := strings.TrimSpace(memberText(fields, "name"))
+	if name == "" {
+		return nil, fault(400, "CRM_FIELD_ERROR_REQUIRED", `The "Name" field is required`)
+	}
+	made := c.store.addCategory(category{
+		EntityTypeID: e.typeID, Name: name, Sort: orElse(intOf(memberText(fields, "sort")), 500),
+		Default: memberText(fields, "isDefault") == "Y",
+	})
+	return object{{"category", categoryRow(made)}}, nil
+}
+
+// crmCategoryUpdate is crm.category.update: what fields does not mention stays.
+func crmCategoryUpdate(c *call) (any, *apiError) {
+	e, err := categoryOwner(c)
+	if err != nil {
+		return nil, err
+	}
+	id, err := c.int("id")
+	if err != nil {
+		return nil, err
+	}
+	fields, err := c.array("fields")
+	if err != nil {
+		return nil, err
+	}
+	old := c.store.category(e.typeID, id)
+	if old == nil {
+		return nil, fault(400, "NOT_FOUND", "Element not found")
+	}
+	changed := *old
+	if name := strings.TrimSpace(memberText(fields, "name")); name != "" {
+		changed.Name = name
+	}
+	if raw, ok := fields.get("sort"); ok {
+		changed.Sort = intOf(raw)
+	}
+	if memberText(fields, "isDefault") == "Y" && !old.Default {
+		c.store.demoteCategories(e.typeID)
+		changed.Default = true
+	}
+	c.store.categories.put(id, &changed)
+	return object{{"category", categoryRow(&changed)}}, nil
+}
+
+// addCategory stores a pipeline under a new id and gives it its stages.
+func (s *store) addCategory(c category) *category {
+	if c.Default {
+		s.demoteCategories(c.EntityTypeID)
+	}
+	c.ID = s.categories.nextID()
+	s.categories.put(c.ID, &c)
+	entityID, prefix := stageListID(c.EntityTypeID, c.ID), stagePrefix(c.EntityTypeID, c.ID)
+	switch {
+	case entityID == "":
+	case c.EntityTypeID == dealType:
+		s.seedStatuses(stageList(entityID, c.Name, prefix+":"), c.ID)
+	case c.EntityTypeID == invoiceType:
+		s.seedStatuses(invoiceStageList(entityID, prefix), c.ID)
+	default:
+		s.seedStatuses(processStageList(entityID, c.Name, prefix), c.ID)
+	}
+	return &c
+}
+
+// demoteCategories makes room for another default pipeline.
+func (s *store) demoteCategories(typeID int) {
+	for _, c := range s.categoriesOf(typeID) {
+		if c.Default {
+			other := *c
+			other.Default = false
+			s.categories.put(c.ID, &other)
+		}
+	}
 }
 
 // crmCategoryFields is crm.category.fields.

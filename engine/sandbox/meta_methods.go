@@ -19,5 +19,6 @@ func otherMethods() []method {
 		requisiteMethods(),
 		historyMethods(),
 		timelineMethods(),
+		productRowMethods(),
 	)
 }

@@ -15,6 +15,8 @@ func statusMethods() []method {
 		{"crm.status.list", "crm", false, crmStatusList},
 		{"crm.status.get", "crm", false, crmStatusGet},
 		{"crm.status.fields", "crm", false, crmStatusFields},
+		{"crm.status.add", "crm", true, crmStatusAdd},
+		{"crm.status.update", "crm", true, crmStatusUpdate},
 		{"crm.status.entity.types", "crm", false, crmStatusEntityTypes},
 		{"crm.status.entity.items", "crm", false, crmStatusEntityItems},
 	}
@@ -97,6 +99,68 @@ func crmStatusGet(c *call) (any, *apiError) {
 		return nil, oldError("Not found.")
 	}
 	return c.store.statusRow(st), nil
+}
+
+// crmStatusAdd is crm.status.add, which answers with the bare id. The prefix of
+// a pipeline is put before a stage that comes without it.
+func crmStatusAdd(c *call) (any, *apiError) {
+	fields, err := givenFields(c)
+	if err != nil {
+		return nil, err
+	}
+	st := &status{
+		EntityID: memberText(fields, "ENTITY_ID"), StatusID: memberText(fields, "STATUS_ID"), Name: memberText(fields, "NAME"),
+		Sort: orElse(intOf(memberText(fields, "SORT")), 10), Color: memberText(fields, "COLOR"),
+		Semantics: memberText(fields, "SEMANTICS"),
+	}
+	list := c.store.lists[st.EntityID]
+	switch {
+	case len(list) == 0:
+		return nil, oldError("The field ENTITY_ID is required.")
+	case st.StatusID == "":
+		return nil, oldError("The field STATUS_ID is required.")
+	case st.Name == "":
+		return nil, oldError("The field NAME is required.")
+	}
+	st.CategoryID = list[0].CategoryID
+	if prefix, _, ok := strings.Cut(list[0].StatusID, ":"); ok && !strings.HasPrefix(st.StatusID, prefix+":") {
+		st.StatusID = prefix + ":" + st.StatusID
+	}
+	if c.store.status(st.EntityID, st.StatusID) != nil {
+		return nil, oldError("The status " + st.StatusID + " already exists.")
+	}
+	st.ID = c.store.statuses.nextID()
+	c.store.statuses.put(st.ID, st)
+	return st.ID, nil
+}
+
+// crmStatusUpdate is crm.status.update. Where a status belongs and what it
+// means can't be changed.
+func crmStatusUpdate(c *call) (any, *apiError) {
+	id, err := oldID(c)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := givenFields(c)
+	if err != nil {
+		return nil, err
+	}
+	old, ok := c.store.statuses.get(id)
+	if !ok {
+		return nil, oldError("Status is not found.")
+	}
+	st := *old
+	if name := memberText(fields, "NAME"); name != "" {
+		st.Name = name
+	}
+	if raw, ok := fields.get("SORT"); ok {
+		st.Sort = intOf(raw)
+	}
+	if raw, ok := fields.get("COLOR"); ok {
+		st.Color = textOf(raw)
+	}
+	c.store.statuses.put(id, &st)
+	return true, nil
 }
 
 // crmStatusEntityItems is crm.status.entity.items.

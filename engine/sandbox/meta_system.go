@@ -50,6 +50,9 @@ func scopes() []string {
 func methodNames(c *call) (any, *apiError) {
 	scope, asked := c.old("scope")
 	names := []string{}
+	if !asked {
+		names = append(names, "batch")
+	}
 	for _, m := range allMethods() {
 		if !asked || m.scope == textOf(scope) {
 			names = append(names, strings.ToLower(m.name))
@@ -64,7 +67,8 @@ func methodGet(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	known := slices.ContainsFunc(allMethods(), func(m method) bool { return strings.EqualFold(m.name, name) })
+	known := strings.EqualFold(name, "batch") ||
+		slices.ContainsFunc(allMethods(), func(m method) bool { return strings.EqualFold(m.name, name) })
 	return object{{"isExisting", known}, {"isAvailable", known}}, nil
 }
 

@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -180,4 +181,44 @@ func TestCustomFieldsAreDescribed(t *testing.T) {
 	same(t, "label", values(t, labelled, "EDIT_FORM_LABEL"), `["CPF"]`)
 	same(t, "another entity's", refusal(t, portal, "crm.deal.userfield.get", `{"id":`+id+`}`),
 		`"ERROR_NOT_FOUND: The entity with ID '`+id+`' is not found."`)
+}
+
+func TestPipelinesAndStagesChange(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	made := result(t, portal, "crm.category.add", `{"entityTypeId":128,"fields":{"name":"Suppliers","sort":50,"isDefault":"Y"}}`)
+	same(t, "made", member(t, made, "category"),
+		`{"id":44,"name":"Suppliers","sort":50,"entityTypeId":128,"isDefault":"Y","originId":"","originatorId":""}`)
+	list := member(t, result(t, portal, "crm.category.list", `{"entityTypeId":128}`), "categories")
+	same(t, "names", values(t, list, "name"), `["Suppliers","Clients","Partners"]`)
+	same(t, "defaults", values(t, list, "isDefault"), `["Y","N","N"]`)
+	item := result(t, portal, "crm.item.add", `{"entityTypeId":128,"fields":{"title":"x"}}`)
+	same(t, "stage of the default pipeline", member(t, item, "item", "stageId"), `"DT128_44:NEW"`)
+
+	result(t, portal, "crm.category.update", `{"entityTypeId":128,"id":44,"fields":{"name":"Vendors"}}`)
+	got := result(t, portal, "crm.category.get", `{"entityTypeId":128,"id":44}`)
+	same(t, "renamed", member(t, got, "category", "name"), `"Vendors"`)
+	same(t, "sort stays", member(t, got, "category", "sort"), `50`)
+
+	deals := result(t, portal, "crm.category.add", `{"entityTypeId":2,"fields":{"name":"Leasing"}}`)
+	same(t, "of deals", member(t, deals, "category", "id"), `45`)
+	stages := result(t, portal, "crm.status.list", `{"filter":{"ENTITY_ID":"DEAL_STAGE_45"}}`)
+	same(t, "first stage", member(t, stages, 0, "STATUS_ID"), `"C45:NEW"`)
+	same(t, "its pipeline", member(t, stages, 0, "CATEGORY_ID"), `"45"`)
+
+	id, ok := result(t, portal, "crm.status.add",
+		`{"fields":{"ENTITY_ID":"DYNAMIC_128_STAGE_42","STATUS_ID":"UC_CHECK","NAME":"Check","SORT":25}}`).(float64)
+	if !ok {
+		t.Fatal("the id is no number")
+	}
+	params := fmt.Sprintf(`{"id":%.0f,"fields":{"NAME":"Checked","STATUS_ID":"OTHER"}}`, id)
+	same(t, "renamed", result(t, portal, "crm.status.update", params), `true`)
+	stages = result(t, portal, "crm.status.list", `{"filter":{"ENTITY_ID":"DYNAMIC_128_STAGE_42"},"order":{"SORT":"ASC"}}`)
+	same(t, "stages", values(t, stages, "NAME"), `["New","In progress","Checked","Waiting","Won","Lost"]`)
+	item = result(t, portal, "crm.item.add", `{"entityTypeId":128,"fields":{"title":"x","categoryId":42,"stageId":"DT128_42:UC_CHECK"}}`)
+	same(t, "stage", member(t, item, "item", "stageId"), `"DT128_42:UC_CHECK"`)
+	same(t, "twice", refusal(t, portal, "crm.status.add",
+		`{"fields":{"ENTITY_ID":"DYNAMIC_128_STAGE_42","STATUS_ID":"DT128_42:UC_CHECK","NAME":"Check"}}`),
+		`": The status DT128_42:UC_CHECK already exists."`)
 }

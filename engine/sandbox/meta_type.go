@@ -171,7 +171,7 @@ func crmTypeAdd(c *call) (any, *apiError) {
 	}
 	t.Parents, t.Children = typeRelations(fields)
 	c.store.types.put(t.ID, t)
-	c.store.addFirstCategory(t)
+	c.store.addCategory(category{EntityTypeID: typeID, Name: "General", Sort: 500, Default: true})
 	return c.store.typeAnswer(t), nil
 }
 
@@ -242,21 +242,6 @@ func relatedTypes(relations *array, side string) []int {
 		}
 	}
 	return ids
-}
-
-// addFirstCategory gives a new process its default category and stages.
-func (s *store) addFirstCategory(t *processType) {
-	c := &category{ID: s.categories.nextID(), EntityTypeID: t.EntityTypeID, Name: "General", Sort: 500, Default: true}
-	s.categories.put(c.ID, c)
-	entityID := stageListID(t.EntityTypeID, c.ID)
-	list := processStageList(entityID, t.Title, stagePrefix(t.EntityTypeID, c.ID))
-	for i, stage := range list.entries {
-		id := s.statuses.nextID()
-		s.statuses.put(id, &status{
-			ID: id, EntityID: entityID, StatusID: stage.id, Name: stage.name, Sort: int64(10 * (i + 1)),
-			System: true, CategoryID: c.ID, Color: stage.color, Semantics: stage.semantics,
-		})
-	}
 }
 
 // crmEnumOwnerType is crm.enum.ownertype, to which the smart processes belong
