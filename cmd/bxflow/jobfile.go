@@ -134,37 +134,3 @@ func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned) (*j
 	a.progress.Done(err != nil)
 	return run, res, err
 }
-
-// outcome is what became of a job that was run end to end.
-type outcome struct {
-	Header *engine.Header
-	Run    string         // the run's id; empty if nothing was applied
-	Result *engine.Result // nil if nothing was applied
-}
-
-// runJob plans a job file and applies the plan, without asking. A job whose mode
-// is plan, or one that breaks a guard, is not applied. The outcome holds as much
-// as there is, also beside an error.
-func (a *app) runJob(ctx context.Context, path string) (*outcome, error) {
-	job, err := a.loadJob(path, false)
-	if err != nil {
-		return &outcome{}, err
-	}
-	j, err := a.openJournal(ctx)
-	if err != nil {
-		return &outcome{}, err
-	}
-	p, err := a.planJob(ctx, j, job)
-	if err != nil {
-		return &outcome{}, err
-	}
-	out := &outcome{Header: p.plan.Header()}
-	if err := p.refusal(); err != nil || job.Mode == engine.ModePlan {
-		return out, err
-	}
-	run, res, err := a.applyPlan(ctx, j, p)
-	if run != nil {
-		out.Run, out.Result = run.ID(), res
-	}
-	return out, err
-}

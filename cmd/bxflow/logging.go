@@ -26,7 +26,7 @@ func (a *app) newLogger(w io.Writer) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	case "text":
 		if isTerminal(a.stderr) {
-			return slog.New(tint.NewHandler(w, &tint.Options{
+			return slog.New(tint.NewTextHandler(w, &tint.Options{
 				Level: level, ReplaceAttr: maskAttr, TimeFormat: time.TimeOnly, NoColor: !a.colour(),
 			})), nil
 		}

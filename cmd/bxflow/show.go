@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,17 +91,58 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 	if err != nil {
 		return err
 	}
-	res := run.Result()
-	if run.Crashed() {
-		res.Status, res.Error = engine.StatusInterrupted, "its process ended before the run did"
+	res, err := resultOf(ctx, run)
+	if err != nil {
+		return err
 	}
 	switch {
 	case flags.failed && a.flags.format == "csv":
-		return report.Failed(a.stdout, nil, 0, report.FailedChanges(ctx, run, flags.step))
+		return a.showFailedRows(ctx, run, flags.step)
 	case flags.failed && a.flags.format == "json":
 		return report.FailedJSON(a.stdout, res, report.FailedChanges(ctx, run, flags.step))
 	case flags.failed:
 		flags.rows = 0
 	}
 	return a.showRun(ctx, report.Run{Result: res, Changes: run, Rows: flags.rows, Next: a.afterRun(res)})
+}
+
+// resultOf is a run's result; that of one which has not ended is what its
+// changes say so far.
+func resultOf(ctx context.Context, run *journal.Run) (*engine.Result, error) {
+	res := run.Result()
+	if res.Status != engine.StatusRunning {
+		return res, nil
+	}
+	if run.Crashed() {
+		res.Status, res.Error = engine.StatusInterrupted, "its process ended before the run did"
+	}
+	totals, err := run.Totals(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res.Steps = engine.StepResults(run.Header(), totals)
+	return res, nil
+}
+
+// showFailedRows prints the rows of files that failed. What failed without being
+// a row is said on standard error.
+func (a *app) showFailedRows(ctx context.Context, run *journal.Run, step string) error {
+	files := run.Header().Files
+	if isTerminal(a.stdout) {
+		files = readable(files)
+	}
+	others, err := report.Failed(a.stdout, files, report.FailedChanges(ctx, run, step))
+	if others > 0 {
+		a.log.Warn("some failures are not of a file's row; show --failed lists them", "count", others)
+	}
+	return err
+}
+
+// readable are the files as a terminal can show them.
+func readable(files []engine.FileInfo) []engine.FileInfo {
+	out := slices.Clone(files)
+	for i := range out {
+		out[i].Encoding = "utf-8"
+	}
+	return out
 }

@@ -3,11 +3,9 @@ package report
 import (
 	"bufio"
 	"context"
-	"encoding/csv"
 	"fmt"
 	"io"
 	"iter"
-	"strconv"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -34,39 +32,6 @@ func FailedChanges(ctx context.Context, changes engine.Changes, step string) ite
 			}
 		}
 	}
-}
-
-// Failed writes rows that did not make it as CSV: the source columns, then
-// _line, _step and _error. It is made to be mended and read again, so cells are
-// exactly as they were, and no cell is kept from being a formula: open it in a
-// spreadsheet only if you trust the source.
-func Failed(w io.Writer, columns []string, delimiter rune, rows iter.Seq2[*engine.Change, error]) error {
-	out := csv.NewWriter(w)
-	if delimiter != 0 {
-		out.Comma = delimiter
-	}
-	width := len(columns)
-	head := append(append(make([]string, 0, width+3), columns...), "_line", "_step", "_error")
-	if err := out.Write(head); err != nil {
-		return err
-	}
-	record := make([]string, width+3)
-	for c, err := range rows {
-		if err != nil {
-			return err
-		}
-		clear(record)
-		copy(record[:width], c.Row)
-		record[width+1], record[width+2] = c.Step, problem(c)
-		if c.Line > 0 {
-			record[width] = strconv.Itoa(c.Line)
-		}
-		if err := out.Write(record); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
 }
 
 // failedJSON is a change of a run that did not make it.

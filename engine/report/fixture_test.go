@@ -103,7 +103,7 @@ func testChanges() changes {
 		{
 			Step: "client", Kind: engine.KindInvalid, Entity: "contact", TypeID: 3, Source: "clients.csv:5", Line: 5,
 			Reason: `phone: "+7 (9" is not a phone number; give it with its area code, or leave the cell blank when there is none`,
-			Row:    []string{"=cmd()", "+7 (9", "São \"Paulo\""},
+			Row:    []string{"=cmd()", "+7 (9", "", "São \"Paulo\""},
 		},
 		{Step: "card", Kind: engine.KindSkip, Entity: "Onboarding", TypeID: 128, Source: "clients.csv:5", Reason: "the row is invalid at step client"},
 	}

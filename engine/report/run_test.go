@@ -20,8 +20,8 @@ func testRun(t testing.TB) report.Run {
 			c.State = engine.StateDone
 		}
 	}
-	cs[2].State, cs[2].Error = engine.StateFailed, `crm.item.update: ERROR_CORE: Field "E-mail" is not correct`
-	cs[2].Line, cs[2].Row = 3, []string{"Joao", "1,5", "a;b\nc"}
+	cs[2].State, cs[2].Error = engine.StateFailed, `crm.item.update: ERROR_CORE: Field "E-mail" → не верно`
+	cs[2].Line, cs[2].Row = 3, []string{"Joao", "1,5", "old", "a;b\nc"}
 	cs[4].State, cs[4].Reason = engine.StateConflict, `stageId: is "DT128_42:FAIL" now; the plan saw "DT128_42:NEW"`
 	started := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	return report.Run{
@@ -56,7 +56,9 @@ func TestRun_goldens(t *testing.T) {
 		},
 		"run.json": func(r report.Run, b *bytes.Buffer) error { return r.JSON(b) },
 		"failed.csv": func(r report.Run, b *bytes.Buffer) error {
-			return report.Failed(b, []string{"nome", "celular", "cidade"}, ';', report.FailedChanges(t.Context(), r.Changes, ""))
+			files := []engine.FileInfo{{Path: "data/clients.csv", Columns: []string{"nome", "celular", "_error", "cidade"}, Delimiter: ";", Encoding: "windows-1252"}}
+			_, err := report.Failed(b, files, report.FailedChanges(t.Context(), r.Changes, ""))
+			return err
 		},
 	}
 	for name, write := range tests {
