@@ -43,8 +43,8 @@
 //   - The execution time of a command is what it took here, with the cost that
 //     was set for its method. A batch of webhook commands is charged to the same
 //     account as direct calls.
-//   - REST 3.0, product rows, recurring items, payments, recycle bin, events and
-//     workflows don't exist. Robots don't act; they are only counted.
+//   - REST 3.0, recurring items, payments, recycle bin, events and workflows don't
+//     exist. Robots don't act; they are only counted.
 //   - Deleting an item leaves the links to it as they are; the portal clears them
 //     some time later.
 //   - Files are numbered, but their contents aren't kept.
@@ -54,7 +54,12 @@
 //   - Bytes that are no UTF-8 become question marks; the portal answers
 //     WRONG_ENCODING when it has to show them.
 //   - Custom fields marked mandatory are not enforced, as by default on a portal.
-//   - A text is refused where an item's field takes no list and is given one; the
-//     portal's own conversion depends on the field.
+//   - A list is refused where a field takes a single value; what the portal makes
+//     of it depends on the field.
 //   - Phones are compared by their digits alone, without knowledge of countries.
+//   - Departments and requisite presets are those of the seed; people, statuses,
+//     pipelines, types and custom fields can't be deleted.
+//   - The ADDRESS columns that old items keep for compatibility are always null:
+//     crm.address.* has the addresses.
+//   - Custom fields have a label in one language.
 package sandbox
