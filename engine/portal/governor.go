@@ -405,18 +405,27 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 			m.InARow = 0
 		}
 	}
-	f.Overhead.observe(max(0, took-r.outer.Duration).Seconds())
-	// Some builds print whole seconds: then the request's own time is shared out.
-	whole := r.outer.Duration
-	if whole == 0 {
-		whole = took
+	// Some builds begin their counters at whole seconds: what the calls took
+	// is then too much, or nothing.
+	scale := 1.0
+	switch {
+	case sum > took:
+		scale = float64(took) / float64(sum)
+	case sum == 0:
+		f.share(count, took, len(r.replies))
+		return
 	}
+	f.Overhead.observe((took - min(sum, took)).Seconds())
 	for method, n := range count {
-		spent := byMethod[method]
-		if sum < whole/2 {
-			spent = whole * time.Duration(n) / time.Duration(len(r.replies))
-		}
-		f.observe(method, n, spent)
+		f.observe(method, n, time.Duration(float64(byMethod[method])*scale))
+	}
+}
+
+// share takes what a request took for the cost of its calls, where the portal
+// does not tell them apart.
+func (f *figures) share(count map[string]int, took time.Duration, calls int) {
+	for method, n := range count {
+		f.observe(method, n, took*time.Duration(n)/time.Duration(calls))
 	}
 }
 

@@ -2,9 +2,11 @@ package portal_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -206,5 +208,194 @@ func TestGovernor_executionTime(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A method that has used up its time waits, others pass it, and cancellation
+// ends the wait at once.
+func TestGovernor_othersGoOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limits := portal.CloudLimits()
+		limits.Operating, limits.Window = 10*time.Second, time.Minute
+		c, box := openSandbox(t, sandbox.Options{
+			Seed: "demo", OperatingLimit: limits.Operating, OperatingWindow: limits.Window,
+			Cost: map[string]time.Duration{"crm.item.add": time.Second},
+		}, limits)
+		card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+		add := engine.Command{Kind: engine.CommandAdd, Entity: card, Fields: map[string]any{"title": "x"}}
+		update := engine.Command{Kind: engine.CommandUpdate, Entity: card, ID: 1, Fields: map[string]any{"title": "y"}}
+		write(t, c, add, add, add, add, add, add, add, add, add)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var waiting sync.WaitGroup
+		for range 2 {
+			waiting.Go(func() {
+				if _, err := c.Write(ctx, []engine.Command{add}, func() error { return nil }); !errors.Is(err, context.Canceled) {
+					t.Errorf("a cancelled wait ended with %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		write(t, c, update)
+		outcomes, err := c.Write(t.Context(), []engine.Command{add, update, add}, func() error { return nil })
+		if err != nil || outcomes[0].Kind != engine.OutcomeRefused || outcomes[1].Kind != engine.OutcomeDone || outcomes[2].Kind != engine.OutcomeRefused {
+			t.Errorf("got %+v, %v; want the update only", outcomes, err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("updates waited %s for additions", took)
+		}
+		cancel()
+		waiting.Wait()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("cancelling took %s", took)
+		}
+		write(t, c, add)
+		if took := time.Since(began); took < 40*time.Second || box.Stats().RejectedOperating != 0 {
+			t.Errorf("the tenth addition went after %s, %d rejected", took, box.Stats().RejectedOperating)
+		}
+	})
+}
+
+// Cancellation ends every kind of wait at once, and gives back what was taken.
+func TestGovernor_cancel(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limits := portal.CloudLimits()
+		limits.Rate, limits.Burst = 1, 2
+		c, _ := openSandbox(t, sandbox.Options{Seed: "empty", Rate: 1, Burst: 2, Latency: time.Second}, limits)
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		var asking sync.WaitGroup
+		for range 40 {
+			asking.Go(func() {
+				if _, err := c.Call(ctx, "profile", nil); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+			})
+		}
+		began := time.Now()
+		asking.Wait()
+		if took := time.Since(began); took != 1500*time.Millisecond {
+			t.Errorf("the last call ended after %s", took)
+		}
+		if _, err := c.Call(t.Context(), "profile", nil); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("slots of cancelled calls were kept: the next one took until %s", took)
+		}
+		if _, err := c.Call(ctx, "profile", nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a call after the end gave %v", err)
+		}
+	})
+}
+
+// Many who wait are served in the order in which they came.
+func TestGovernor_fair(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limits := portal.CloudLimits()
+		limits.Rate, limits.Burst = 1, 1
+		c, _ := openSandbox(t, sandbox.Options{Seed: "empty", Rate: 1, Burst: 1}, limits)
+		var order []int
+		var mu sync.Mutex
+		var asking sync.WaitGroup
+		for i := range 30 {
+			asking.Go(func() {
+				if _, err := c.Call(t.Context(), "profile", nil); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, i)
+			})
+			synctest.Wait()
+		}
+		asking.Wait()
+		if !slices.IsSorted(order) {
+			t.Errorf("served in the order %v", order)
+		}
+	})
+}
+
+// A forecast is about what it then takes.
+func TestForecast(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		items   int
+		cost    time.Duration
+		limited string
+	}{
+		"few":                         {100, time.Millisecond, "none"},
+		"bound by the bucket":         {5000, time.Millisecond, "bucket"},
+		"bound by the work":           {150, 500 * time.Millisecond, "none"},
+		"bound by the execution time": {2000, time.Second, "execution_time"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				o := sandbox.Defaults()
+				o.Cost, o.Latency = map[string]time.Duration{"crm.item.add": tt.cost}, 50*time.Millisecond
+				c, _ := openSandbox(t, o, portal.CloudLimits())
+				card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+				adds(t, c, card, 10)
+				forecast := c.Forecast(map[string]int{"crm.item.add": tt.items})
+				requests, began := c.Usage().Requests, time.Now()
+				adds(t, c, card, tt.items)
+				took, requests := time.Since(began).Seconds(), c.Usage().Requests-requests
+				t.Logf("took %.1f s and %d requests, forecast %+v, %s", took, requests, forecast, c.Status())
+				if forecast.LimitedBy != tt.limited {
+					t.Errorf("limited by %s, want %s", forecast.LimitedBy, tt.limited)
+				}
+				if math.Abs(forecast.Seconds-took) > 0.35*took+1 {
+					t.Errorf("took %.1f s, forecast %.1f s", took, forecast.Seconds)
+				}
+				if math.Abs(float64(forecast.Requests-requests)) > 0.3*float64(requests)+2 {
+					t.Errorf("took %d requests, forecast %d", requests, forecast.Requests)
+				}
+			})
+		})
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	address, err := portal.Parse("https://a.test/rest/1/" + secret + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := portal.EnterpriseLimits()
+	c, err := portal.Open(portal.Options{Address: address, ID: "sandbox:x", Limits: good})
+	if err != nil || c.ID() != "sandbox:x" || c.Limits() != good {
+		t.Errorf("got %v, %v", c, err)
+	}
+	for name, change := range map[string]func(o *portal.Options){
+		"no address":        func(o *portal.Options) { o.Address = portal.Address{} },
+		"a negative rate":   func(o *portal.Options) { o.Limits.Rate = -1 },
+		"no burst":          func(o *portal.Options) { o.Limits.Burst = 0 },
+		"a negative limit":  func(o *portal.Options) { o.Limits.Operating = -1 },
+		"no window":         func(o *portal.Options) { o.Limits.Window = 0 },
+		"no time to answer": func(o *portal.Options) { o.Limits.Request = 0 },
+		"no number":         func(o *portal.Options) { o.Limits.Rate = math.NaN() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := portal.Options{Address: address, Limits: good}
+			change(&o)
+			if _, err := portal.Open(o); err == nil {
+				t.Error("want an error")
+			}
+		})
+	}
+	for _, method := range []string{"", "crm.item.list?x", "../x", "crm..x", "a b"} {
+		if _, err := c.Call(t.Context(), method, nil); err == nil {
+			t.Errorf("method %q was called", method)
+		}
+		if _, err := c.Batch(t.Context(), []portal.Command{{Method: method}}); err == nil {
+			t.Errorf("method %q was batched", method)
+		}
 	}
 }
