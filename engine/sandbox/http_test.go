@@ -30,7 +30,7 @@ func TestConnections(t *testing.T) {
 		"truncate":    {sandbox.Options{Faults: []string{"truncate:count=1"}}, "cut short", 9},
 		"html-502":    {sandbox.Options{Faults: []string{"html-502:count=1"}}, "502", 8},
 		"cut-off": {sandbox.Options{
-			RequestLimit: 20 * time.Millisecond, Cost: map[string]time.Duration{"crm.item.add": 60 * time.Millisecond},
+			RequestLimit: 20 * time.Millisecond, Cost: map[string]time.Duration{"crm.item.add": time.Minute},
 		}, "dropped", 8}, // closing the portal ends the waiting of the command in hand
 	}
 	for name, tt := range tests {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -13,7 +14,13 @@ import (
 	"github.com/bxflow/bxflow/engine/sandbox"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(serveEnv); path != "" {
+		serve(path)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // portal is an open portal and a client that needs no sockets.
 type portal struct {

@@ -32,7 +32,8 @@ type counters struct {
 	mu       sync.Mutex
 	s        Stats
 	inFlight int
-	arrivals []time.Time // within the last second
+	arrivals []time.Time // within the last second, after the first few
+	gone     int         // how many those first few are
 }
 
 func newCounters() *counters { return &counters{s: Stats{ByMethod: map[string]MethodStats{}}} }
@@ -62,7 +63,7 @@ func (c *counters) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.s = Stats{ByMethod: map[string]MethodStats{}}
-	c.arrivals = nil
+	c.arrivals, c.gone = nil, 0
 }
 
 func (c *counters) add(n *int) {
@@ -83,12 +84,15 @@ func (c *counters) request() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.s.Requests++
-	gone := 0
-	for gone < len(c.arrivals) && now.Sub(c.arrivals[gone]) >= time.Second {
-		gone++
+	for c.gone < len(c.arrivals) && now.Sub(c.arrivals[c.gone]) >= time.Second {
+		c.gone++
 	}
-	c.arrivals = append(c.arrivals[:copy(c.arrivals, c.arrivals[gone:])], now)
-	c.s.PeakSecond = max(c.s.PeakSecond, len(c.arrivals))
+	if c.gone > len(c.arrivals)/2 {
+		c.arrivals = c.arrivals[:copy(c.arrivals, c.arrivals[c.gone:])]
+		c.gone = 0
+	}
+	c.arrivals = append(c.arrivals, now)
+	c.s.PeakSecond = max(c.s.PeakSecond, len(c.arrivals)-c.gone)
 	return c.s.Requests
 }
 
