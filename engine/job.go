@@ -117,7 +117,9 @@ func (s *StepSpec) Uses() []string {
 			switch u.Name {
 			case "row", "params", "env", "now":
 			default:
-				add(u.Name)
+				if !u.Optional { // client?.id is null where there is no client
+					add(u.Name)
+				}
 			}
 		}
 	}

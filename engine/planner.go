@@ -42,7 +42,8 @@ type Planning struct {
 	items   chunkItems   // held in this chunk
 	written map[int]bool // entity types that earlier chunks change
 	dead    map[deadStep]string
-	steps   map[string]*StepSummary
+	steps   []StepSummary // in the order of the job
+	sums    *sums
 	matches map[int][][]*Field // lists of fields that later steps match by, per entity type
 	files   []FileInfo
 	warned  map[string]bool
@@ -69,7 +70,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	p := &Planning{
 		Reader: o.Reader, Catalog: catalog, Job: o.Job, Now: o.Now, options: &o,
 		index: newPlanIndex(o.Draft), written: map[int]bool{}, dead: map[deadStep]string{},
-		steps: map[string]*StepSummary{}, matches: map[int][][]*Field{}, warned: map[string]bool{},
+		sums: newSums(), matches: map[int][][]*Field{}, warned: map[string]bool{},
 	}
 	p.header = newHeader(&o, catalog, warnings)
 	p.collectMatches(shapes)
@@ -133,11 +134,11 @@ func (p *Planning) collectMatches(shapes []*streamShape) {
 func (p *Planning) stream(ctx context.Context, shape *streamShape) error {
 	p.shape = shape
 	for _, spec := range shape.stream.Steps {
-		summary := &StepSummary{ID: spec.ID, Verb: spec.Step.Verb()}
+		summary := StepSummary{ID: spec.ID, Verb: spec.Step.Verb()}
 		if e := p.entityOf(spec); e != nil {
 			summary.Entity = e.Name
 		}
-		p.steps[spec.ID] = summary
+		p.steps = append(p.steps, summary)
 	}
 	keys, err := newRecordKeys(ctx, p, shape)
 	if err != nil {
@@ -197,6 +198,11 @@ func (p *Planning) chunk(ctx context.Context, keys *recordKeys, chunk []*Record)
 	}
 	if err := p.options.Draft.Append(ctx, p.pending); err != nil {
 		return err
+	}
+	for _, c := range p.pending {
+		if err := p.sums.add(c); err != nil {
+			return err
+		}
 	}
 	if err := p.index.flush(ctx); err != nil {
 		return err

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,14 +49,13 @@ func (p *Planning) seal(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.sum(ctx); err != nil {
-		return err
-	}
+	p.sumUp()
 	p.header.Files = p.files
 	return p.options.Draft.Seal(ctx, p.header)
 }
 
 // bury makes the withdrawn parts of records invalid and skips what needs them.
+// What was summed up before no longer counts.
 func (p *Planning) bury(ctx context.Context) error {
 	uses := map[string][]string{}
 	for _, stream := range p.Job.Streams {
@@ -64,29 +64,44 @@ func (p *Planning) bury(ctx context.Context) error {
 		}
 	}
 	deadRefs := map[string]bool{}
-	return p.options.Draft.Rewrite(ctx, func(c *Change) bool {
-		if reason, dead := p.dead[deadStep{c.Step, c.Source}]; dead {
-			p.revise(c, KindInvalid, reason, deadRefs)
+	p.sums = newSums()
+	var sumErr error
+	err := p.options.Draft.Rewrite(ctx, func(c *Change) bool {
+		revised := p.buryOne(c, uses, deadRefs)
+		sumErr = errors.Join(sumErr, p.sums.add(c))
+		return revised
+	})
+	return errors.Join(err, sumErr)
+}
+
+// buryOne revises one change, and says whether it did.
+func (p *Planning) buryOne(c *Change, uses map[string][]string, deadRefs map[string]bool) bool {
+	if reason, dead := p.dead[deadStep{c.Step, c.Source}]; dead {
+		p.revise(c, KindInvalid, reason, deadRefs)
+		return true
+	}
+	if !c.Kind.Writes() && c.Kind != KindNone {
+		return false
+	}
+	for _, id := range uses[c.Step] {
+		if _, dead := p.dead[deadStep{id, c.Source}]; dead {
+			p.dead[deadStep{c.Step, c.Source}] = "needs " + id
+			p.revise(c, KindSkip, "needs "+id+": the row is invalid there", deadRefs)
 			return true
 		}
-		if !c.Kind.Writes() && c.Kind != KindNone {
-			return false
+	}
+	if c.Kind == KindNone && deadRefs[c.Ref] {
+		p.dead[deadStep{c.Step, c.Source}] = "shares the change of another row"
+		p.revise(c, KindInvalid, "shares "+c.Ref+": that row is invalid", deadRefs)
+		return true
+	}
+	for _, ref := range c.Needs {
+		if deadRefs[ref] {
+			p.revise(c, KindSkip, "needs "+ref+": that row is invalid", deadRefs)
+			return true
 		}
-		for _, id := range uses[c.Step] {
-			if _, dead := p.dead[deadStep{id, c.Source}]; dead {
-				p.dead[deadStep{c.Step, c.Source}] = "needs " + id
-				p.revise(c, KindSkip, "needs "+id+": the row is invalid there", deadRefs)
-				return true
-			}
-		}
-		for _, ref := range c.Needs {
-			if deadRefs[ref] {
-				p.revise(c, KindSkip, "needs "+ref+": that row is invalid", deadRefs)
-				return true
-			}
-		}
-		return false
-	})
+	}
+	return false
 }
 
 func (p *Planning) revise(c *Change, kind Kind, reason string, deadRefs map[string]bool) {
@@ -96,33 +111,44 @@ func (p *Planning) revise(c *Change, kind Kind, reason string, deadRefs map[stri
 	c.Kind, c.Reason, c.Fields, c.Needs, c.Ref, c.ExternalKey = kind, reason, nil, nil, "", ""
 }
 
-// sum counts the changes and digests them.
-func (p *Planning) sum(ctx context.Context) error {
-	digest := newDigest()
-	commands := map[string]int{}
-	for c, err := range p.options.Draft.Changes(ctx, Filter{}) {
-		if err != nil {
-			return err
-		}
-		p.steps[c.Step].Add(c.Kind, 1)
-		p.header.Summary.Add(c.Kind, 1)
-		p.header.Cleared += cleared(c)
-		if c.Kind.Writes() {
-			commands[commandMethod(c)]++
-		}
-		if err := digest.add(c); err != nil {
-			return err
-		}
+// sums are what a plan's header says of its changes.
+type sums struct {
+	total    Counts
+	steps    map[string]*Counts
+	cleared  int
+	commands map[string]int // by method
+	digest   *planDigest
+}
+
+func newSums() *sums {
+	return &sums{steps: map[string]*Counts{}, commands: map[string]int{}, digest: newDigest()}
+}
+
+// add takes in the next change of the plan.
+func (s *sums) add(c *Change) error {
+	if s.steps[c.Step] == nil {
+		s.steps[c.Step] = &Counts{}
 	}
-	for _, stream := range p.Job.Streams {
-		for _, s := range stream.Steps {
-			p.header.Steps = append(p.header.Steps, *p.steps[s.ID])
-		}
+	s.steps[c.Step].Add(c.Kind, 1)
+	s.total.Add(c.Kind, 1)
+	s.cleared += cleared(c)
+	if c.Kind.Writes() {
+		s.commands[commandMethod(c)]++
 	}
-	p.header.Content = digest.String()
-	forecast := p.options.Gauge.Forecast(commands)
-	p.header.Estimate = Estimate(forecast)
-	return nil
+	return s.digest.add(c)
+}
+
+// sumUp writes the sums into the header.
+func (p *Planning) sumUp() {
+	h := p.header
+	h.Summary, h.Cleared, h.Content = p.sums.total, p.sums.cleared, p.sums.digest.String()
+	for _, step := range p.steps {
+		if counts := p.sums.steps[step.ID]; counts != nil {
+			step.Counts = *counts
+		}
+		h.Steps = append(h.Steps, step)
+	}
+	h.Estimate = Estimate(p.options.Gauge.Forecast(p.sums.commands))
 }
 
 // cleared counts the fields that a change empties.
