@@ -66,7 +66,6 @@ type runView struct {
 	Took                             string
 	Created, Updated, Moved, Deleted int
 	Unchanged, Failed, Conflicts     int
-	Requests                         int
 	Error                            string
 }
 
@@ -171,9 +170,9 @@ func (s *server) jobView(f *file, status map[string]jobView, now time.Time) jobV
 func (s *server) runView(r engine.Result, now time.Time) runView {
 	v := runView{
 		ID: r.Run, Job: r.Job, Portal: s.Mask(r.Portal), Status: string(r.Status),
-		Started:  momentOf(r.Started, now, time.Local),
-		Took:     span(time.Duration(r.Seconds * float64(time.Second))),
-		Requests: r.Requests, Error: s.Mask(r.Error),
+		Started: momentOf(r.Started, now, time.Local),
+		Took:    span(time.Duration(r.Seconds * float64(time.Second))),
+		Error:   s.Mask(r.Error),
 	}
 	for _, step := range r.Steps {
 		v.Created += step.Created
