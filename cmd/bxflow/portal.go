@@ -256,7 +256,11 @@ func portalItem(ctx context.Context, s *session, entity string, id int64) (repor
 		if v == nil {
 			continue
 		}
-		l.Rows = append(l.Rows, []any{f.Name, f.Title, report.Plain(v), report.Name(catalog, e.TypeID, f.Name, v)})
+		name := report.Name(catalog, e.TypeID, f.Name, v)
+		if b, ok := v.(bool); ok && !b {
+			name = "no"
+		}
+		l.Rows = append(l.Rows, []any{f.Name, f.Title, report.Plain(v), name})
 	}
 	return l, nil
 }

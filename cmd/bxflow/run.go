@@ -97,9 +97,9 @@ func (a *app) showRun(ctx context.Context, r report.Run) error {
 func (a *app) afterRun(r *engine.Result) string {
 	var next []string
 	switch r.Status {
-	case engine.StatusInterrupted, engine.StatusFailed, engine.StatusRunning:
+	case engine.StatusInterrupted, engine.StatusFailed:
 		next = append(next, a.command("resume", shortRun(r.Run)))
-	case engine.StatusPartial, engine.StatusSucceeded, engine.StatusRefused:
+	case engine.StatusPartial, engine.StatusSucceeded, engine.StatusRefused, engine.StatusRunning:
 	}
 	for _, s := range r.Steps {
 		if s.Failed+s.Conflicts > 0 {

@@ -27,7 +27,7 @@ func newRunsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			runs, err := j.Runs(c.Context())
+			runs, err := allRuns(c.Context(), j)
 			if err != nil {
 				return err
 			}
@@ -104,6 +104,30 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 		flags.rows = 0
 	}
 	return a.showRun(ctx, report.Run{Result: res, Changes: run, Rows: flags.rows, Next: a.afterRun(res)})
+}
+
+// allRuns are the results of all runs, the last one first.
+func allRuns(ctx context.Context, j *journal.Journal) ([]engine.Result, error) {
+	runs, err := j.Runs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	open, err := j.Unfinished(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range open {
+		i := slices.IndexFunc(runs, func(r engine.Result) bool { return r.Run == run.ID() })
+		if i < 0 {
+			continue // it began after the list was read
+		}
+		res, err := resultOf(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		runs[i] = *res
+	}
+	return runs, nil
 }
 
 // resultOf is a run's result; that of one which has not ended is what its

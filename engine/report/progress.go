@@ -193,7 +193,7 @@ type sample struct {
 }
 
 // paceSamples is how many seconds the pace looks back.
-const paceSamples = 20
+const paceSamples = 10
 
 func (p *pace) add(now time.Time, done int) {
 	if n := len(p.samples); n > 0 && now.Sub(p.samples[n-1].at) < time.Second {

@@ -78,7 +78,7 @@ func (r *runText) heading() {
 func statusWords(s engine.Status) string {
 	switch s {
 	case engine.StatusRunning:
-		return "is running, or was cut short"
+		return "is running"
 	case engine.StatusSucceeded:
 		return "succeeded"
 	case engine.StatusPartial:
@@ -203,7 +203,9 @@ func (r *runText) footer() {
 	if u.Retried > 0 {
 		s += fmt.Sprintf(", %d sent again", u.Retried)
 	}
-	r.line("\n%s", r.paint(faint, s))
+	if u != (engine.Usage{}) {
+		r.line("\n%s", r.paint(faint, s))
+	}
 	if r.Next != "" {
 		for next := range strings.Lines(r.Next) {
 			r.line("Next: %s", r.paint(bold, clean(strings.TrimSpace(next))))
