@@ -204,6 +204,10 @@ func TestEverythingOutlivesThePortal(t *testing.T) {
 		{"crm.address.add", `{"fields":{"TYPE_ID":1,"ENTITY_TYPE_ID":8,"ENTITY_ID":1,"CITY":"Ouro"}}`},
 		{"crm.timeline.comment.add", `{"fields":{"ENTITY_ID":1,"ENTITY_TYPE":"deal","COMMENT":"Called"}}`},
 		{"crm.deal.update", `{"id":1,"fields":{"STAGE_ID":"WON"}}`},
+		{"crm.deal.contact.items.set", `{"id":1,"items":[{"CONTACT_ID":5,"SORT":70},{"CONTACT_ID":4}]}`},
+		{"crm.item.productrow.set", `{"ownerType":"D","ownerId":1,"productRows":[{"productName":"Beam","price":99.5,"quantity":2,"taxRate":20}]}`},
+		{"crm.category.update", `{"entityTypeId":128,"id":43,"fields":{"name":"Vendors","isDefault":"Y"}}`},
+		{"crm.status.add", `{"fields":{"ENTITY_ID":"SOURCE","STATUS_ID":"RADIO","NAME":"Radio","SORT":15}}`},
 	}
 	for _, w := range writes {
 		result(t, portal, w.method, w.params)
@@ -211,6 +215,10 @@ func TestEverythingOutlivesThePortal(t *testing.T) {
 	reads := []struct{ method, params string }{
 		{"crm.type.list", `{}`},
 		{"crm.category.list", `{"entityTypeId":1030}`},
+		{"crm.category.list", `{"entityTypeId":128}`},
+		{"crm.deal.contact.items.get", `{"id":1}`},
+		{"crm.item.productrow.list", `{"filter":{"=ownerType":"D","=ownerId":1}}`},
+		{"crm.status.entity.items", `{"entityId":"SOURCE"}`},
 		{"crm.status.list", `{}`},
 		{"userfieldconfig.list", `{"moduleId":"crm"}`},
 		{"crm.item.list", `{"entityTypeId":1030}`},
