@@ -11,8 +11,8 @@ import (
 	"github.com/bxflow/bxflow/engine"
 )
 
-// Run is the application of one plan. It implements [engine.Log]; several
-// goroutines may use it.
+// Run is the application of one plan. It implements [engine.Log]. Several
+// goroutines may use it; Resume, Finish, Result and Owner are for one.
 type Run struct {
 	changes
 	id     string
@@ -90,7 +90,8 @@ func stepResults(steps []engine.StepSummary) []engine.StepResult {
 }
 
 // Resume makes the run this process's and running again. It refuses a run that
-// has nothing left to do, or whose process may still be at it.
+// has nothing left to do, or whose process may still be at it; of a run of this
+// very process the caller knows that it is over.
 func (r *Run) Resume(ctx context.Context) error {
 	if r.result.Status == engine.StatusRunning && r.owner != r.j.owner && !r.owner.Gone() {
 		return fmt.Errorf("run %s: %s is at it; wait for it to end", r.id, r.owner)
