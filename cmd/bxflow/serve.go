@@ -61,6 +61,9 @@ func (a *app) serveCommand(ctx context.Context, dir, addr string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, history.Close()) }()
+	if err := a.mentionUnfinished(ctx); err != nil {
+		return err
+	}
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
@@ -187,5 +190,23 @@ func (a *app) latestRuns(ctx context.Context) ([]engine.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.Runs(ctx)
+	return allRuns(ctx, j)
+}
+
+// mentionUnfinished opens the journal and says which runs wait to be resumed.
+func (a *app) mentionUnfinished(ctx context.Context) error {
+	j, err := a.openJournal(ctx)
+	if err != nil {
+		return err
+	}
+	runs, err := j.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if res := run.Result(); res.Status != engine.StatusRunning || run.Crashed() {
+			a.log.Warn("run was cut short", "run", run.ID(), "job", res.Job, "remedy", a.command("resume", run.ID()))
+		}
+	}
+	return nil
 }

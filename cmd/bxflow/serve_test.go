@@ -218,6 +218,11 @@ func TestServe_isCutShort(t *testing.T) {
 	if runs := s.bxflow("runs"); !strings.Contains(runs, "interrupted") {
 		t.Errorf("runs:\n%s", runs)
 	}
+
+	s.start("--addr", "")
+	s.wait(`"msg":"run was cut short","run":"[0-9a-z-]+","job":"work","remedy":"bxflow resume [0-9a-z-]+`)
+	s.stop()
+	<-s.code
 }
 
 func fetch(t *testing.T, url string) string {
