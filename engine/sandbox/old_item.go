@@ -190,9 +190,8 @@ func (v oldView) describe() object {
 	}
 	for _, f := range v.e.fields {
 		if f.kind == typeParent || f.custom() {
-			// upperName comes last and has no place in the old methods.
-			entry := v.e.describe(f)
-			answer = append(answer, pair{f.upper, entry[:len(entry)-1]})
+			entry := slices.DeleteFunc(v.e.describe(f), func(p pair) bool { return p.key == "upperName" })
+			answer = append(answer, pair{f.upper, entry})
 		}
 	}
 	return answer
