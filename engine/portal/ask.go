@@ -136,7 +136,7 @@ func (c *Client) round(ctx context.Context, calls []call, replies []reply, open 
 		work.Go(func(ctx context.Context) error { return c.try(ctx, calls, replies, []int{i}, o) })
 	}
 	for len(batch) > 0 && ctx.Err() == nil {
-		n := c.chunk(ctx, calls, batch, o)
+		n := c.chunk(calls, batch, o)
 		part := batch[:n]
 		batch = batch[n:]
 		work.Go(func(ctx context.Context) error { return c.try(ctx, calls, replies, part, o) })
@@ -163,12 +163,12 @@ func split(calls []call, open []int, o askOptions) (batch, single []int) {
 }
 
 // chunk is how many of the calls go into the next batch.
-func (c *Client) chunk(ctx context.Context, calls []call, open []int, o askOptions) int {
+func (c *Client) chunk(calls []call, open []int, o askOptions) int {
 	if o.halt || o.together {
 		return min(len(open), maxBatch)
 	}
 	n := 0
-	c.governor.update(ctx, func(f *figures, _ time.Time) {
+	c.governor.store.view(func(f *figures) {
 		size := f.newSizing(c.governor.limits)
 		for n < len(open) && size.add(calls[open[n]].Method) {
 			n++

@@ -57,6 +57,14 @@ func (f *figures) cost(method string) (seconds float64, ok bool) {
 	if c := f.Costs[method]; c.Seen {
 		return c.Seconds, true
 	}
+	switch method { // either shows what the other will cost
+	case methodImport:
+		c := f.Costs[methodBatchImport]
+		return c.Seconds, c.Seen
+	case methodBatchImport:
+		c := f.Costs[methodImport]
+		return c.Seconds, c.Seen
+	}
 	if !reads(method) {
 		return 0, false
 	}

@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"strings"
@@ -11,11 +10,11 @@ import (
 )
 
 // batchSize is how many calls like the last ones the next batch should carry.
-func (g *governor) batchSize(ctx context.Context, methods []string) int {
+func (g *governor) batchSize(methods []string) int {
 	size := maxBatch
-	g.update(ctx, func(f *figures, now time.Time) {
+	g.store.view(func(f *figures) {
 		for _, method := range methods {
-			size = min(size, g.sizeOf(f, now, method))
+			size = min(size, g.sizeOf(f, time.Now(), method))
 		}
 	})
 	return size
@@ -42,9 +41,9 @@ func (g *governor) sizeOf(f *figures, now time.Time, method string) int {
 }
 
 // forecast predicts how long these calls take from now.
-func (g *governor) forecast(ctx context.Context, calls map[string]int) engine.Forecast {
+func (g *governor) forecast(calls map[string]int) engine.Forecast {
 	var out engine.Forecast
-	g.update(ctx, func(f *figures, now time.Time) { out = g.predict(f, now, calls) })
+	g.store.view(func(f *figures) { out = g.predict(f, time.Now(), calls) })
 	return out
 }
 
@@ -113,16 +112,15 @@ func (g *governor) predictBudget(f *figures, now time.Time, method string, secon
 }
 
 // status is a short text on what limits right now.
-func (g *governor) status(ctx context.Context) string {
+func (g *governor) status() string {
 	var parts []string
-	g.update(ctx, func(f *figures, now time.Time) {
+	g.store.view(func(f *figures) {
+		now := time.Now()
 		if g.limits.Rate > 0 {
 			f.Bucket.drain(now, g.limits)
 			parts = append(parts, fmt.Sprintf("bucket %.0f/%.0f, %.1f/s", f.Bucket.Level, g.limits.Burst, f.Bucket.rate(g.limits)))
 		}
-		for _, account := range tightest(f, now, g.limits) {
-			parts = append(parts, account)
-		}
+		parts = append(parts, tightest(f, now, g.limits)...)
 	})
 	if len(parts) == 0 {
 		return "no limits"

@@ -66,9 +66,19 @@ type governor struct {
 type ticket struct {
 	id       string
 	methods  []string
+	weights  []int // items that each call is about; nil: one each
 	batch    bool
 	slot     slot
 	admitted time.Time
+}
+
+// weight is how many items the i-th call is about: what a call costs is
+// reckoned by item.
+func (t *ticket) weight(i int) int {
+	if t.weights == nil {
+		return 1
+	}
+	return t.weights[i]
 }
 
 // admit waits until a request may be sent, and says how many of the calls it
@@ -389,7 +399,7 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 			continue
 		}
 		byMethod[method] += reply.Result.Time.Duration
-		count[method]++
+		count[method] += t.weight(i)
 		sum += reply.Result.Time.Duration
 		account := g.user + "/" + method
 		if t.batch {
@@ -412,7 +422,7 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 	case sum > took:
 		scale = float64(took) / float64(sum)
 	case sum == 0:
-		f.share(count, took, len(r.replies))
+		f.share(count, took)
 		return
 	}
 	f.Overhead.observe((took - min(sum, took)).Seconds())
@@ -423,9 +433,13 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 
 // share takes what a request took for the cost of its calls, where the portal
 // does not tell them apart.
-func (f *figures) share(count map[string]int, took time.Duration, calls int) {
+func (f *figures) share(count map[string]int, took time.Duration) {
+	all := 0
+	for _, n := range count {
+		all += n
+	}
 	for method, n := range count {
-		f.observe(method, n, took*time.Duration(n)/time.Duration(calls))
+		f.observe(method, n, took*time.Duration(n)/time.Duration(all))
 	}
 }
 
@@ -456,13 +470,17 @@ func (g *governor) suspect(f *figures, now time.Time, t *ticket, took time.Durat
 	if took < g.limits.Request/2 {
 		took = 0
 	}
-	for _, method := range t.methods {
+	all := 0
+	for i := range t.methods {
+		all += t.weight(i)
+	}
+	for i, method := range t.methods {
 		seconds, _ := f.cost(method)
 		if g.limits.Operating > 0 {
-			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds)
+			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds*float64(t.weight(i)))
 		}
 		if took > 0 {
-			f.observe(method, 1, max(took/time.Duration(len(t.methods)), time.Duration(2*seconds*float64(time.Second))))
+			f.observe(method, 1, max(took/time.Duration(all), time.Duration(2*seconds*float64(time.Second))))
 		}
 	}
 }

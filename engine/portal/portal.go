@@ -88,6 +88,8 @@ type Client struct {
 	rejected atomic.Int64
 	retried  atomic.Int64
 	expired  atomic.Int64 // expired tokens in a row
+	// singleImports says that the portal has no crm.item.batchImport.
+	singleImports atomic.Bool
 
 	mu       sync.Mutex
 	writes   []string // methods of the last write
@@ -207,11 +209,11 @@ func (c *Client) Usage() engine.Usage {
 
 // Forecast implements [engine.Gauge].
 func (c *Client) Forecast(commands map[string]int) engine.Forecast {
-	return c.governor.forecast(context.Background(), commands)
+	return c.governor.forecast(commands)
 }
 
 // Status implements [engine.Gauge].
-func (c *Client) Status() string { return c.governor.status(context.Background()) }
+func (c *Client) Status() string { return c.governor.status() }
 
 // post sends one request for which there is a ticket, and lets the governor
 // learn from it. A batch's replies are in the order of calls.

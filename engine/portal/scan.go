@@ -74,7 +74,7 @@ func (s *scan) page(after any) call { return listCall(s.entity, s.fields, s.filt
 func (s *scan) next(ctx context.Context) ([][]engine.Item, error) {
 	calls := []call{s.page(s.after)}
 	if s.chained {
-		calls = s.chain(s.client.chainLength(ctx))
+		calls = s.chain(s.client.chainLength())
 	}
 	replies, err := s.client.ask(ctx, calls, askOptions{halt: s.chained, alone: !s.chained})
 	if err != nil {
@@ -123,8 +123,8 @@ func (s *scan) chain(length int) []call {
 }
 
 // chainLength is how many pages one request should read.
-func (c *Client) chainLength(ctx context.Context) int {
+func (c *Client) chainLength() int {
 	length := 1
-	c.governor.update(ctx, func(f *figures, now time.Time) { length = c.governor.sizeOf(f, now, methodList) })
+	c.governor.store.view(func(f *figures) { length = c.governor.sizeOf(f, time.Now(), methodList) })
 	return length
 }

@@ -81,14 +81,30 @@ func (s *store) update(ctx context.Context, change func(f *figures)) {
 	unlock := s.lock(context.WithoutCancel(ctx))
 	defer unlock()
 	s.load()
-	if s.figures.Methods == nil {
-		s.figures.Methods = map[string]*methodUse{}
-	}
-	if s.figures.Costs == nil {
-		s.figures.Costs = map[string]costPerCall{}
-	}
+	s.figures.prepare()
 	change(&s.figures)
 	s.save()
+}
+
+// view looks at the figures as they were last known here, without the file.
+func (s *store) view(look func(f *figures)) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.figures.Methods == nil {
+		s.load()
+	}
+	s.figures.prepare()
+	look(&s.figures)
+}
+
+// prepare makes the maps that a fresh file lacks.
+func (f *figures) prepare() {
+	if f.Methods == nil {
+		f.Methods = map[string]*methodUse{}
+	}
+	if f.Costs == nil {
+		f.Costs = map[string]costPerCall{}
+	}
 }
 
 // lock takes the lock between processes. Without it the change goes on: the

@@ -21,7 +21,7 @@ func (c *Client) BatchSize() int {
 	if len(methods) == 0 {
 		methods = []string{methodAdd}
 	}
-	return c.governor.batchSize(context.Background(), methods)
+	return c.governor.batchSize(methods)
 }
 
 // Write implements [engine.Writer]. It sends one request. Commands that it can't
@@ -35,6 +35,9 @@ func (c *Client) Write(ctx context.Context, commands []engine.Command, before fu
 	w.prepare()
 	if len(w.calls) == 0 {
 		return outcomes, nil
+	}
+	if w.batch && !c.singleImports.Load() {
+		markImports(w.calls)
 	}
 	methods := make([]string, 0, len(w.calls))
 	for _, call := range w.calls {
@@ -62,14 +65,20 @@ func (c *Client) Write(ctx context.Context, commands []engine.Command, before fu
 		return nil, err
 	}
 	c.forgetEmpty(commands)
-	replies, fault := c.post(ctx, t, w.calls, body, false)
+	replies, fault := c.post(ctx, t, w.wire(), body, false)
 	c.forgetEmpty(commands)
 	if fault != nil {
 		w.all(reply{Err: fault})
 		return outcomes, nil
 	}
-	for i, r := range replies {
-		w.settle(w.places[i], r)
+	for i, g := range w.groups {
+		if g.unsupported(replies[i]) {
+			c.singleImports.Store(true)
+			replies[i].Err.Verdict = Refused
+		}
+		for n, r := range g.spread(replies[i]) {
+			w.settle(w.places[g.rows[n]], r)
+		}
 	}
 	return outcomes, nil
 }
@@ -78,9 +87,19 @@ func (c *Client) Write(ctx context.Context, commands []engine.Command, before fu
 type writing struct {
 	commands []engine.Command
 	outcomes []engine.Outcome
-	calls    []call // of this request
+	calls    []call // one for each command of this request
 	places   []int  // of the calls, among the commands
+	groups   []group
 	batch    bool
+}
+
+// wire are the calls as they are sent.
+func (w *writing) wire() []call {
+	calls := make([]call, 0, len(w.groups))
+	for _, g := range w.groups {
+		calls = append(calls, g.call)
+	}
+	return calls
 }
 
 // prepare chooses the calls of the request and settles the commands that are
@@ -118,14 +137,16 @@ func (w *writing) choose(chosen []bool, t *ticket) ([]byte, *Error) {
 		}
 	}
 	w.calls, w.places = pick(w.calls, chosen), pick(w.places, chosen)
-	t.methods = t.methods[:0]
-	for _, call := range w.calls {
-		t.methods = append(t.methods, call.Method)
-	}
 	if len(w.calls) == 0 {
 		return nil, nil
 	}
-	return encode(w.calls, w.batch, false)
+	w.groups = groups(w.calls)
+	t.methods, t.weights = nil, nil
+	for _, g := range w.groups {
+		t.methods = append(t.methods, g.call.Method)
+		t.weights = append(t.weights, len(g.rows))
+	}
+	return encode(w.wire(), w.batch, false)
 }
 
 // all gives every call of the request the same outcome.

@@ -305,3 +305,77 @@ func TestError(t *testing.T) {
 		t.Error("a refusal for good is not temporary")
 	}
 }
+
+// Imports share calls, twenty rows in each, and each row has its own outcome.
+func TestWrite_imports(t *testing.T) {
+	t.Parallel()
+	c, box := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
+	catalog := loadCatalog(t, c, "contact", "Onboarding")
+	contact, card := entityOf(t, catalog, "contact"), entityOf(t, catalog, "Onboarding")
+	several := multipleField(t, card)
+	var commands []engine.Command
+	for i := range 45 {
+		commands = append(commands, engine.Command{
+			Kind: engine.CommandImport, Entity: contact, Fields: map[string]any{"name": fmt.Sprint("row ", i)},
+			Multi: map[string][]engine.MultiValue{"phone": {{Value: fmt.Sprint("+55114000", 1000+i)}}},
+		})
+	}
+	commands[7].Fields["name"] = "has a $result[x]"
+	commands = append(commands,
+		engine.Command{Kind: engine.CommandImport, Entity: card, Fields: map[string]any{"title": "card"}},
+		engine.Command{Kind: engine.CommandImport, Entity: card, Fields: map[string]any{"title": "bad", "categoryId": int64(999)}},
+		engine.Command{Kind: engine.CommandImport, Entity: card, Fields: map[string]any{"title": "later", several: nil}},
+	)
+	write(t, c, engine.Command{Kind: engine.CommandImport, Entity: contact, Fields: map[string]any{"name": "first"}},
+		engine.Command{Kind: engine.CommandImport, Entity: contact, Fields: map[string]any{"name": "second"}})
+	outcomes, err := c.Write(t.Context(), commands, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range outcomes {
+		want := engine.OutcomeDone
+		switch i {
+		case 7, 47:
+			want = engine.OutcomeRefused // travels alone, later
+		case 46:
+			want = engine.OutcomeFailed
+		}
+		if o.Kind != want || (want == engine.OutcomeDone) != (o.ID > 0) {
+			t.Errorf("command %d: %+v, want %s", i, o, want)
+		}
+	}
+	got, err := c.Get(t.Context(), contact, []int64{outcomes[0].ID, outcomes[44].ID}, []string{"name", "phone"})
+	if err != nil || got[outcomes[0].ID].Fields["name"] != "row 0" || got[outcomes[44].ID].Fields["name"] != "row 44" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if n := box.Stats().ByMethod["crm.item.batchImport"].Calls; n != 1+3+1 {
+		t.Errorf("%d calls, want 5", n)
+	}
+	write(t, c, commands[7], commands[47])
+}
+
+// A portal without crm.item.batchImport gets single imports.
+func TestWrite_importsOnAnOldPortal(t *testing.T) {
+	t.Parallel()
+	box, err := sandbox.New(sandbox.Options{Seed: "demo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	c := openTransport(t, portal.Options{Transport: oldPortal{box.Transport()}, Limits: unlimited()}, box.WebhookPath())
+	card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+	command := engine.Command{Kind: engine.CommandImport, Entity: card, Fields: map[string]any{"title": "card"}}
+	outcomes := write(t, c, command, command, command)
+	if len(outcomes) != 3 || box.Stats().ByMethod["crm.item.import"].Calls != 3 {
+		t.Errorf("got %+v", outcomes)
+	}
+}
+
+// oldPortal knows no crm.item.batchImport.
+type oldPortal struct{ next http.RoundTripper }
+
+func (o oldPortal) RoundTrip(r *http.Request) (*http.Response, error) {
+	return roundTripEdited(o.next, r, func(body string) string {
+		return strings.ReplaceAll(body, "crm.item.batchImport?", "crm.item.unheardOf?")
+	})
+}
