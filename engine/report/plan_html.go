@@ -43,6 +43,7 @@ type htmlChange struct {
 	Key    string
 	Error  string
 	Fields []htmlField
+	Open   bool // what is new is many fields that are all alike; it is shut at first
 }
 
 type htmlField struct {
@@ -104,6 +105,7 @@ func (p Plan) htmlChange(c *engine.Change) htmlChange {
 	n := names{p.Catalog}
 	out := htmlChange{
 		Kind: c.Kind, Sign: sign(c.Kind), Step: c.Step, Item: item(c), Source: c.Source, Key: c.Key, Error: problem(c),
+		Open: c.Kind != engine.KindCreate,
 	}
 	for _, name := range p.told(c) {
 		f := c.Fields[name]

@@ -145,18 +145,21 @@ func (t Terminal) number(n int, c colour) string {
 
 func (p *planText) remarks() {
 	h := p.Header
-	p.line("")
+	var lines []string
 	if h.Cleared > 0 {
-		p.line("%s", p.paint(yellow, cleared(h.Cleared)))
+		lines = append(lines, p.paint(yellow, cleared(h.Cleared)))
 	}
 	if h.Summary.Writes() > 0 {
-		p.line("%s", p.wrap(estimate(h.Estimate), ""))
+		lines = append(lines, p.wrap(estimate(h.Estimate), ""))
 	}
 	for _, warning := range h.Warnings {
-		p.line("%s", p.headed(yellow, "warning:", " "+clean(warning), "  "))
+		lines = append(lines, p.headed(yellow, "warning:", " "+clean(warning), "  "))
 	}
 	for _, guard := range p.Broken {
-		p.line("%s", p.headed(red, "guard broken:", " "+clean(guard), "  "))
+		lines = append(lines, p.headed(red, "guard broken:", " "+clean(guard), "  "))
+	}
+	if len(lines) > 0 {
+		p.line("\n%s", strings.Join(lines, "\n"))
 	}
 }
 
@@ -231,7 +234,7 @@ func title(what string, total, rows int) string {
 // change writes one change: a line on the item, and one for each field.
 func (p *planText) change(c *engine.Change) {
 	head := "  " + p.paint(kindColour(c.Kind), sign(c.Kind)) + " " + clean(c.Step) + ": " + item(c)
-	if c.Source != "" {
+	if c.Source != "" && c.Source != fmt.Sprintf("%s:%d", c.Entity, c.ID) {
 		head += p.paint(faint, "  "+clean(c.Source))
 	}
 	p.line("%s", p.fit(head, 0))
