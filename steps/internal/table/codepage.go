@@ -50,6 +50,8 @@ func weigh(sample []byte) evidence {
 			e.alien++ // a capital inside a word
 		case highLetter(b) && asciiLetter(next), asciiLetter(b) && highLetter(next):
 			e.latin++
+		case ordinal(sample[i:]):
+			e.latin++
 		case asciiLetter(b) && alien(next) && i+2 < len(sample) && asciiLetter(sample[i+2]):
 			e.alien++
 		}
@@ -63,6 +65,15 @@ func weigh(sample []byte) evidence {
 func highLetter(b byte) bool { return b >= 0xC0 || b == 0xA8 || b == 0xB8 }
 
 func asciiLetter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
+
+// ordinal reports nº, 1º or 2ª. In windows-1251 these are letters, which do not
+// end a number.
+func ordinal(text []byte) bool {
+	if b := text[0]; b|0x20 != 'n' && (b < '0' || b > '9') {
+		return false
+	}
+	return (text[1] == 0xBA || text[1] == 0xAA) && (len(text) == 2 || !asciiLetter(text[2]) && text[2] < 0x80)
+}
 
 // alien reports bytes that windows-1252 has signs for which never stand inside
 // a word; older code pages have accented letters there. Apostrophes, dashes,
