@@ -199,9 +199,10 @@ func (r *runner) send(ctx context.Context, batch []*task) error {
 		}
 		commands[i], changes[i] = c, t.change
 	}
-	intended := false
-	outcomes, err := r.o.Writer.Write(ctx, commands, func() error {
-		if err := ctx.Err(); err != nil {
+	leave := newDeparture(ctx)
+	defer leave.end()
+	outcomes, err := r.o.Writer.Write(leave.ctx, commands, func() error {
+		if err := leave.now(); err != nil {
 			return err
 		}
 		now := time.Now()
@@ -209,17 +210,58 @@ func (r *runner) send(ctx context.Context, batch []*task) error {
 			c.State, c.SentAt = StateSent, now.UnixMilli()
 			c.Attempt++
 		}
-		intended = true
 		return r.o.Log.Sent(context.WithoutCancel(ctx), changes, now)
 	})
 	if err != nil {
-		if !intended && ctx.Err() != nil {
+		if !leave.left && ctx.Err() != nil {
 			r.queue.giveBack(batch)
 			return nil
 		}
 		return fmt.Errorf("journal: %w", err)
 	}
 	return r.outcome(ctx, batch, outcomes)
+}
+
+// departure is the context of one request: it ends with the run's while the
+// request waits for its turn, and no longer once it has left, so that a run that
+// is stopped finishes what is in flight.
+type departure struct {
+	ctx    context.Context
+	run    context.Context
+	cancel context.CancelFunc
+	stop   func() bool
+
+	mu   sync.Mutex
+	left bool
+}
+
+func newDeparture(run context.Context) *departure {
+	d := &departure{run: run}
+	d.ctx, d.cancel = context.WithCancel(context.WithoutCancel(run))
+	d.stop = context.AfterFunc(run, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.left {
+			d.cancel()
+		}
+	})
+	return d
+}
+
+// now lets the request leave, unless the run has been stopped.
+func (d *departure) now() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.run.Err(); err != nil {
+		return err
+	}
+	d.left = true
+	return nil
+}
+
+func (d *departure) end() {
+	d.stop()
+	d.cancel()
 }
 
 // outcome records what became of a batch and lets go on what waited for it.

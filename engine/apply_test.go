@@ -110,7 +110,7 @@ func TestApplyInterrupted(t *testing.T) {
 			Header: h, RunID: run.ID(), Started: time.Now(), Catalog: catalog, Reader: client, Writer: client, Gauge: client,
 			Log: run, Fence: 5 * time.Second,
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5100*time.Millisecond)
 		defer cancel()
 		result, err := engine.Apply(ctx, o)
 		if !errors.Is(err, context.DeadlineExceeded) || result.Status != engine.StatusInterrupted {
