@@ -141,3 +141,25 @@ func FuzzBatch(f *testing.F) {
 		}
 	})
 }
+
+// What a hostile batch may ask for without stopping the portal.
+func TestBatchReferencesThatGrow(t *testing.T) {
+	t.Parallel()
+
+	p := open(t, sandbox.Options{Seed: "empty"})
+	for name, text := range map[string]string{
+		"dollars":    strings.Repeat("$", 1<<20),
+		"unclosed":   strings.Repeat("$result[", 1<<17),
+		"doubling":   strings.Repeat("$result[a][item][title] ", 1<<14),
+		"one by one": strings.Repeat("$error[x][y]", 1<<16),
+	} {
+		cmd := make([]string, 0, 4)
+		for i := range 4 {
+			cmd = append(cmd, fmt.Sprintf("%q:%s", fmt.Sprintf("%c", 'a'+i%2), compact(t, "crm.item.add?entityTypeId=4&fields[title]="+text)))
+		}
+		result := p.call(t, "batch", `{"cmd":{`+strings.Join(cmd, ",")+`}}`)
+		if at(result, "result", "a", "item", "id") == nil {
+			t.Errorf("%s: got no item", name)
+		}
+	}
+}

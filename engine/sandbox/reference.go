@@ -19,6 +19,14 @@ func (b *batch) resolve(params *array) {
 	}
 }
 
+const (
+	// maxReference is how long a reference may be.
+	maxReference = 4096
+	// maxResolved is how long a text may grow by what is put into it, from where
+	// on references stay as they were written. The portal runs out of memory.
+	maxResolved = 1 << 20
+)
+
 // substitute resolves the references in a text. One that is the whole text
 // becomes the value, of whatever type; within a longer text only scalars are
 // put in, and anything else stays as it was written. A reference runs up to the
@@ -28,43 +36,45 @@ func (b *batch) substitute(text string) any {
 		return text
 	}
 	var out strings.Builder
-	rest := text
-	for {
-		i := strings.IndexByte(rest, '$')
+	at, space := 0, -1
+	for out.Len() < maxResolved {
+		i := strings.IndexByte(text[at:], '$')
 		if i < 0 {
 			break
 		}
-		out.WriteString(rest[:i])
-		rest = rest[i:]
-		token := rest
-		if end := strings.IndexAny(rest, " \t\r\n\v\f"); end >= 0 {
-			token = rest[:end]
+		out.WriteString(text[at : at+i])
+		at += i
+		if space < at {
+			space = len(text)
+			if end := strings.IndexAny(text[at:], " \t\r\n\v\f"); end >= 0 {
+				space = at + end
+			}
 		}
-		val, ok := b.reference(token)
+		val, ok := b.reference(text[at:min(space, at+maxReference)])
 		switch {
-		case ok && token == text:
+		case ok && at == 0 && space == len(text):
 			return tree(val)
 		case ok && isScalar(val):
 			out.WriteString(textOf(tree(val)))
-			rest = rest[len(token):]
+			at = space
 		default:
 			out.WriteByte('$')
-			rest = rest[1:]
+			at++
 		}
 	}
-	out.WriteString(rest)
+	out.WriteString(text[at:])
 	return out.String()
 }
 
 // reference walks a reference. A step that leads nowhere ends the walk at what
 // was reached so far (observed).
 func (b *batch) reference(token string) (any, bool) {
-	root, path, found := strings.Cut(token, "[")
-	if !found {
+	open := strings.IndexByte(token, '[')
+	if open < 0 {
 		return nil, false
 	}
 	var val any
-	switch root {
+	switch token[:open] {
 	case "$result":
 		val = b.results
 	case "$error":
@@ -76,7 +86,7 @@ func (b *batch) reference(token string) (any, bool) {
 	default:
 		return nil, false
 	}
-	steps, _ := brackets("[" + path)
+	steps, _ := brackets(token[open:])
 	if len(steps) == 0 {
 		return nil, false
 	}
