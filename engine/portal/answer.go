@@ -2,7 +2,9 @@ package portal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -96,15 +98,8 @@ func (o *object) UnmarshalJSON(raw []byte) error {
 // values are the members in the order of a list: PHP writes a list with a gap
 // as an object.
 func (o object) values() []json.RawMessage {
-	keys := make([]string, 0, len(o))
-	for k := range o {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b string) int {
-		if d := len(a) - len(b); d != 0 {
-			return d // numbers, by size
-		}
-		return strings.Compare(a, b)
+	keys := slices.SortedFunc(maps.Keys(o), func(a, b string) int {
+		return cmp.Or(len(a)-len(b), strings.Compare(a, b)) // numbers, by size
 	})
 	list := make([]json.RawMessage, 0, len(keys))
 	for _, k := range keys {

@@ -95,27 +95,25 @@ func (b *level) giveBack(now time.Time, limits Limits, s slot) {
 
 // refused learns from a 503: the bucket was full when we thought that there was
 // room. What we did not know of came from a neighbour, since the last time that
-// the level was certain.
+// the level was certain. Requests that were on their way together are refused
+// together, and teach this once.
 func (b *level) refused(now, sent time.Time, limits Limits, s slot) {
-	b.InARow++
-	pause := time.Second << min(b.InARow-1, 5)
-	b.Blocked = now.Add(min(pause, longestBlock)).UnixNano()
-	if limits.Rate <= 0 {
-		b.Refusals++
+	if sent.UnixNano() <= b.Synced {
 		return
 	}
-	b.drain(now, limits)
-	fresh := sent.UnixNano() > b.Synced
-	if fresh && b.Synced > 0 && s.level < limits.Burst {
-		since := time.Duration(sent.UnixNano() - b.Synced).Seconds()
-		learned := (limits.Burst - s.level) / max(since, 1)
-		b.Neighbour = min(b.Neighbour+learned, limits.Rate*neighbourMost)
-	}
-	if fresh {
+	b.InARow++
+	b.Refusals++
+	b.Blocked = now.Add(min(time.Second<<min(b.InARow-1, 5), longestBlock)).UnixNano()
+	if limits.Rate > 0 {
+		b.drain(now, limits)
+		if b.Synced > 0 && s.level < limits.Burst {
+			since := time.Duration(sent.UnixNano() - b.Synced).Seconds()
+			b.Neighbour += (limits.Burst - s.level) / max(since, 1)
+			b.Neighbour = min(b.Neighbour, limits.Rate*neighbourMost)
+		}
 		b.Level = limits.Burst
-		b.Synced = now.UnixNano()
-		b.Refusals++
 	}
+	b.Synced = now.UnixNano()
 }
 
 // sound refuses figures that no process can have written.

@@ -99,8 +99,9 @@ func isReference(kind engine.FieldType) bool {
 	switch kind {
 	case engine.FieldStatus, engine.FieldMulti, "crm_currency":
 		return false
+	default:
+		return strings.HasPrefix(string(kind), "crm_")
 	}
-	return strings.HasPrefix(string(kind), "crm_")
 }
 
 // scalar is the text of a string, number or boolean; null is the empty text.

@@ -3,6 +3,7 @@ package portal
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,7 +34,7 @@ func (l *loading) statuses() (map[string][]status, error) {
 	}
 	var rows []status
 	if err := json.Unmarshal(r.Result.Value, &rows); err != nil {
-		return nil, fmt.Errorf("crm.status.list: the answer is not a list of statuses")
+		return nil, errors.New("crm.status.list: the answer is not a list of statuses")
 	}
 	byList := map[string][]status{}
 	for _, row := range rows {

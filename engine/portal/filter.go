@@ -1,7 +1,9 @@
 package portal
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -39,7 +41,7 @@ func filterOf(where []engine.Condition, taken ...string) (map[string]any, error)
 // and 0, all others with Y and N (crm.item.list, parameter filter).
 func conditionOf(c engine.Condition) (key string, value any, err error) {
 	if c.Field == nil || c.Field.Type == engine.FieldMulti {
-		return "", nil, fmt.Errorf("a condition on phone, email, web or im can't be put to the portal")
+		return "", nil, errors.New("a condition on phone, email, web or im can't be put to the portal")
 	}
 	op := c.Op
 	list, several := c.Value.([]any)
@@ -119,10 +121,8 @@ func meets(item engine.Item, emptiness []engine.Condition) bool {
 // listCall is one page of crm.item.list: ascending ids after the given one, or
 // after a reference; no counting (start -1).
 func listCall(e *engine.Entity, fields []string, filter map[string]any, after any) call {
-	withID := make(map[string]any, len(filter)+1)
-	for k, v := range filter {
-		withID[k] = v
-	}
+	withID := map[string]any{}
+	maps.Copy(withID, filter)
 	if after != nil {
 		withID[">id"] = after
 	}

@@ -95,8 +95,9 @@ func listable(f *engine.Field) bool {
 	switch f.Type {
 	case engine.FieldDate, engine.FieldDateTime, engine.FieldBoolean, engine.FieldMoney, engine.FieldAddress, engine.FieldFile:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // groupFilter is met by the items that have all of one key.

@@ -64,7 +64,7 @@ func (g *gate) measure(calls int, started time.Time, troubled bool) int {
 	switch {
 	case troubled && started.After(g.trouble):
 		g.width = max(1, g.width/2)
-		g.trouble, g.growing, g.rounds = now, false, 0
+		g.trouble, g.growing, g.best, g.rounds = now, true, 0, 0
 		g.newRound(now)
 	case calls > 0 && !troubled:
 		g.answers++

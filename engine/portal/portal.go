@@ -51,6 +51,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,7 +128,7 @@ func Open(o Options) (*Client, error) {
 	return &Client{
 		wire: newWire(o.Address, o.Transport, requestTimeout(o.Limits), o.Logger),
 		governor: &governor{
-			limits: o.Limits, user: fmt.Sprint(o.Address.User), gate: newGate(),
+			limits: o.Limits, user: strconv.FormatInt(o.Address.User, 10), gate: newGate(),
 			store: newStore(o.State, host, o.Logger),
 		},
 		logger: o.Logger, id: id,

@@ -26,26 +26,26 @@ func unlimited() portal.Limits {
 }
 
 // openSandbox makes a sandbox portal and a client of it.
-func openSandbox(t testing.TB, o sandbox.Options, limits portal.Limits) (*portal.Client, *sandbox.Portal) {
-	t.Helper()
+func openSandbox(tb testing.TB, o sandbox.Options, limits portal.Limits) (*portal.Client, *sandbox.Portal) {
+	tb.Helper()
 	box, err := sandbox.New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { box.Close() })
-	return openTransport(t, portal.Options{Transport: box.Transport(), Limits: limits}, box.WebhookPath()), box
+	tb.Cleanup(func() { box.Close() })
+	return openTransport(tb, portal.Options{Transport: box.Transport(), Limits: limits}, box.WebhookPath()), box
 }
 
-func openTransport(t testing.TB, o portal.Options, path string) *portal.Client {
-	t.Helper()
+func openTransport(tb testing.TB, o portal.Options, path string) *portal.Client {
+	tb.Helper()
 	address, err := portal.Parse("https://sandbox.test" + path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	o.Address = address
 	client, err := portal.Open(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return client
 }
@@ -95,50 +95,50 @@ func withBody(answer func(method string, body map[string]any, host string) (int,
 	}
 }
 
-func openScript(t testing.TB, s script, log *bytes.Buffer) *portal.Client {
-	t.Helper()
+func openScript(tb testing.TB, s script, log *bytes.Buffer) *portal.Client {
+	tb.Helper()
 	o := portal.Options{Transport: s, Limits: unlimited()}
 	if log != nil {
 		o.Logger = textLogger(log)
 	}
-	return openTransport(t, o, "/rest/1/"+secret+"/")
+	return openTransport(tb, o, "/rest/1/"+secret+"/")
 }
 
-func loadCatalog(t testing.TB, c *portal.Client, entities ...string) *engine.Catalog {
-	t.Helper()
-	catalog, err := c.Catalog(t.Context(), engine.Needs{Entities: entities, Users: true})
+func loadCatalog(tb testing.TB, c *portal.Client, entities ...string) *engine.Catalog {
+	tb.Helper()
+	catalog, err := c.Catalog(tb.Context(), engine.Needs{Entities: entities, Users: true})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return catalog
 }
 
-func entityOf(t testing.TB, c *engine.Catalog, name string) *engine.Entity {
-	t.Helper()
+func entityOf(tb testing.TB, c *engine.Catalog, name string) *engine.Entity {
+	tb.Helper()
 	e, err := c.Entity(name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return e
 }
 
-func fieldOf(t testing.TB, e *engine.Entity, name string) *engine.Field {
-	t.Helper()
+func fieldOf(tb testing.TB, e *engine.Entity, name string) *engine.Field {
+	tb.Helper()
 	f, err := e.Field(name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return f
 }
 
 // write sends commands and fails the test unless they are done.
-func write(t testing.TB, c *portal.Client, commands ...engine.Command) []engine.Outcome {
-	t.Helper()
+func write(tb testing.TB, c *portal.Client, commands ...engine.Command) []engine.Outcome {
+	tb.Helper()
 	var all []engine.Outcome
 	for len(commands) > 0 {
-		outcomes, err := c.Write(t.Context(), commands, func() error { return nil })
+		outcomes, err := c.Write(tb.Context(), commands, func() error { return nil })
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		var again []engine.Command
 		for i, o := range outcomes {
@@ -148,7 +148,7 @@ func write(t testing.TB, c *portal.Client, commands ...engine.Command) []engine.
 			case engine.OutcomeRefused:
 				again = append(again, commands[i])
 			default:
-				t.Fatalf("command %d: %+v", i, o)
+				tb.Fatalf("command %d: %+v", i, o)
 			}
 		}
 		commands = again

@@ -1,9 +1,13 @@
 package portal_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -328,4 +332,56 @@ func TestScan_pagesOutOfOrder(t *testing.T) {
 			t.Errorf("got %v, want an error", last)
 		}
 	})
+}
+
+// Keys that come back from storage find what they found before.
+func TestFind_keysFromStorage(t *testing.T) {
+	t.Parallel()
+	c, _ := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
+	catalog := loadCatalog(t, c, "contact", "Onboarding")
+	contact, card := entityOf(t, catalog, "contact"), entityOf(t, catalog, "Onboarding")
+	a := write(t, c, engine.Command{Kind: engine.CommandAdd, Entity: contact, Fields: map[string]any{"name": "A"}, Multi: map[string][]engine.MultiValue{"phone": {{Value: "+551155550001"}}}})
+	b := write(t, c, engine.Command{Kind: engine.CommandAdd, Entity: card, Fields: map[string]any{"title": "b", "contactId": a[0].ID, "opportunity": 12.5}})
+	number := json.Number(strconv.FormatInt(a[0].ID, 10))
+	for name, l := range map[string]engine.Lookup{
+		"an id as a number":   {Entity: card, Match: []*engine.Field{fieldOf(t, card, "contactId")}, Keys: [][]any{{number}}},
+		"an id as a float":    {Entity: card, Match: []*engine.Field{fieldOf(t, card, "contactId")}, Keys: [][]any{{float64(a[0].ID)}}},
+		"a number":            {Entity: card, Match: []*engine.Field{fieldOf(t, card, "opportunity")}, Keys: [][]any{{json.Number("12.50")}}},
+		"a row of phones":     {Entity: contact, Match: []*engine.Field{fieldOf(t, contact, "phone")}, Keys: [][]any{{engine.MultiValue{Value: "551155550001"}}}},
+		"some rows of phones": {Entity: contact, Match: []*engine.Field{fieldOf(t, contact, "phone")}, Keys: [][]any{{[]engine.MultiValue{{Value: "+55 1155550001"}}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := b[0].ID
+			if l.Entity == contact {
+				want = a[0].ID
+			}
+			if got := find(t, c, l); len(got[0]) != 1 || got[0][0] != want {
+				t.Errorf("found %v, want %d", got, want)
+			}
+		})
+	}
+}
+
+// A custom field whose REST name the portal can't turn back is filtered by its
+// original name.
+func TestFind_oddNames(t *testing.T) {
+	t.Parallel()
+	odd := &engine.Field{Name: "ufCrm_3_DIGIT_10", Upper: "UF_CRM_3_DIGIT_10", Type: engine.FieldString, Custom: true}
+	e := &engine.Entity{TypeID: 128, Name: "x", Fields: []*engine.Field{{Name: "id", Type: engine.FieldInteger}, odd}}
+	c := openScript(t, withBody(func(_ string, body map[string]any, _ string) (int, string) {
+		commands, ok := body["cmd"].(map[string]any)
+		if !ok {
+			return 500, ""
+		}
+		command, err := url.QueryUnescape(fmt.Sprint(commands["c0"]))
+		if err != nil || !strings.Contains(command, "filter[@UF_CRM_3_DIGIT_10][0]=a") || !strings.Contains(command, "useOriginalUfNames=Y") {
+			t.Errorf("asked %s", command)
+		}
+		return 200, `{"result":{"result":{"c0":{"items":[{"id":7,"UF_CRM_3_DIGIT_10":"a"}]}},"result_error":[]}}`
+	}), nil)
+	got := find(t, c, engine.Lookup{Entity: e, Match: []*engine.Field{odd}, Keys: [][]any{{"a"}, {"b"}}})
+	if diff := cmp.Diff([][]int64{{7}, nil}, got); diff != "" {
+		t.Errorf("ids by key (-want +got):\n%s", diff)
+	}
 }

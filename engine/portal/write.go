@@ -29,6 +29,8 @@ func (c *Client) BatchSize() int {
 // portal's fifty, those whose method has no execution time left while others
 // go, and those whose data can't travel in a batch with others, which go alone
 // when they are first. A command on an item is never sent past an earlier one.
+// When ctx ends, Write stops waiting; a request that has left is heard out, so
+// that nothing is in doubt that need not be.
 func (c *Client) Write(ctx context.Context, commands []engine.Command, before func() error) ([]engine.Outcome, error) {
 	outcomes := make([]engine.Outcome, len(commands))
 	w := writing{commands: commands, outcomes: outcomes}
@@ -65,9 +67,12 @@ func (c *Client) Write(ctx context.Context, commands []engine.Command, before fu
 		return nil, err
 	}
 	c.forgetEmpty(commands)
-	replies, fault := c.post(ctx, t, w.wire(), body, false)
+	replies, fault := c.post(context.WithoutCancel(ctx), t, w.wire(), body, false)
 	c.forgetEmpty(commands)
 	if fault != nil {
+		if fault.Verdict == Refused || fault.Verdict == Expired {
+			c.retried.Add(1) // the runner will
+		}
 		w.all(reply{Err: fault})
 		return outcomes, nil
 	}

@@ -379,3 +379,18 @@ func (o oldPortal) RoundTrip(r *http.Request) (*http.Response, error) {
 		return strings.ReplaceAll(body, "crm.item.batchImport?", "crm.item.unheardOf?")
 	})
 }
+
+// A request that has left is heard out when the run is interrupted.
+func TestWrite_interrupted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := openSandbox(t, sandbox.Options{Seed: "demo", Cost: map[string]time.Duration{"crm.item.add": 10 * time.Second}}, unlimited())
+		card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		outcomes, err := c.Write(ctx, []engine.Command{{Kind: engine.CommandAdd, Entity: card, Fields: map[string]any{"title": "x"}}}, func() error { return nil })
+		if err != nil || outcomes[0].Kind != engine.OutcomeDone {
+			t.Errorf("got %+v, %v", outcomes, err)
+		}
+	})
+}

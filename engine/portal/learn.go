@@ -1,0 +1,135 @@
+package portal
+
+import (
+	"context"
+	"time"
+)
+
+// report is what the governor learns from a request.
+type report struct {
+	fault   *Error // of the whole request; nil if it was answered
+	outer   Timing // of the request
+	replies []reply
+}
+
+// done learns from a ticket's request and gives its room to the next.
+func (g *governor) done(ctx context.Context, t *ticket, r report) {
+	took := time.Since(t.admitted)
+	g.update(ctx, func(f *figures, now time.Time) {
+		g.drop(f, t)
+		switch {
+		case r.fault == nil:
+			f.Bucket.InARow = 0
+			g.learn(f, now, t, r, took)
+		case r.fault.Code == codeQueryLimit:
+			f.Bucket.refused(now, t.admitted, g.limits, t.slot)
+		case r.fault.Code == codeOperationLimit:
+			g.overdrawn(f, now, t, r.fault.Method)
+		case r.fault.Verdict == Unknown:
+			g.suspect(f, now, t, took)
+		}
+	})
+	troubled := r.fault != nil && r.fault.Verdict == Unknown
+	g.gate.leave(len(t.methods), t.admitted, troubled)
+	g.announce()
+}
+
+// learn takes in the times of an answered request.
+func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took time.Duration) {
+	byMethod := map[string]time.Duration{}
+	count := map[string]int{}
+	var sum time.Duration
+	for i, reply := range r.replies {
+		method := t.methods[i]
+		if reply.Err != nil {
+			if reply.Err.Code == codeOperationLimit {
+				g.overdrawn(f, now, t, method)
+			}
+			continue
+		}
+		byMethod[method] += reply.Result.Time.Duration
+		count[method] += t.weight(i)
+		sum += reply.Result.Time.Duration
+		account := g.user + "/" + method
+		if t.batch {
+			account += "@batch"
+			f.Nested = f.Nested || (reply.Result.Time.Operating > 0 && r.outer.Operating == 0)
+		}
+		g.bill(f, now, account, reply.Result.Time)
+	}
+	if t.batch {
+		f.Nested = f.Nested && r.outer.Operating == 0
+		g.bill(f, now, g.user+"/"+methodBatch, r.outer)
+		if m := f.Methods[g.user+"/"+methodBatch]; m != nil {
+			m.InARow = 0
+		}
+	}
+	// Some builds begin their counters at whole seconds: what the calls took
+	// is then too much, or nothing.
+	scale := 1.0
+	switch {
+	case sum > took:
+		scale = float64(took) / float64(sum)
+	case sum == 0:
+		f.share(count, took)
+		return
+	}
+	f.Overhead.observe((took - min(sum, took)).Seconds())
+	for method, n := range count {
+		f.observe(method, n, time.Duration(float64(byMethod[method])*scale))
+	}
+}
+
+// share takes what a request took for the cost of its calls, where the portal
+// does not tell them apart.
+func (f *figures) share(count map[string]int, took time.Duration) {
+	all := 0
+	for _, n := range count {
+		all += n
+	}
+	for method, n := range count {
+		f.observe(method, n, took*time.Duration(n)/time.Duration(all))
+	}
+}
+
+// bill takes in what the portal says of an account.
+func (g *governor) bill(f *figures, now time.Time, account string, t Timing) {
+	if g.limits.Operating <= 0 || !t.Metered || (t.Operating == 0 && f.Methods[account] == nil) {
+		return
+	}
+	f.use(account).report(now, g.limits, t)
+}
+
+// overdrawn notes a 429 of a method.
+func (g *governor) overdrawn(f *figures, now time.Time, t *ticket, method string) {
+	limits := g.limits
+	if limits.Window <= 0 {
+		limits.Window = CloudLimits().Window
+	}
+	account := g.user + "/" + method
+	if t.batch && method != methodBatch {
+		account += "@batch"
+	}
+	f.use(account).refused(now, limits)
+}
+
+// suspect counts a request of which no answer came as if it had run, and plans
+// with smaller batches if it took long.
+func (g *governor) suspect(f *figures, now time.Time, t *ticket, took time.Duration) {
+	if took < g.limits.Request/2 {
+		took = 0
+	}
+	all := 0
+	for i := range t.methods {
+		all += t.weight(i)
+	}
+	for i, method := range t.methods {
+		seconds, _ := f.cost(method)
+		if g.limits.Operating > 0 {
+			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds*float64(t.weight(i)))
+		}
+		if took > 0 {
+			f.observe(method, 1, max(took/time.Duration(all), time.Duration(2*seconds*float64(time.Second))))
+		}
+	}
+}
