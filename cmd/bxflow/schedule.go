@@ -110,8 +110,8 @@ func (a *app) dues(path string, now time.Time, count int) ([]due, error) {
 func joinProblems(faults []error) error {
 	var all engine.Problems
 	for _, err := range faults {
-		var problems engine.Problems
-		if !errors.As(err, &problems) {
+		problems, ok := errors.AsType[engine.Problems](err)
+		if !ok {
 			return errors.Join(faults...)
 		}
 		all = append(all, problems...)

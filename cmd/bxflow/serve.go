@@ -73,8 +73,7 @@ func (a *app) serveCommand(ctx context.Context, dir, addr string) (err error) {
 		Files: jobFiles, Parse: a.parseJob, Portal: a.portalName, Run: a.runScheduled, Runs: a.latestRuns,
 		Mask: mask, Reload: reload,
 	})
-	var cut *daemon.CutError
-	if errors.As(err, &cut) {
+	if _, cut := errors.AsType[*daemon.CutError](err); cut {
 		return &exitError{code: exitInterrupted, err: err}
 	}
 	return err

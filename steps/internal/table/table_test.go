@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -525,16 +526,16 @@ func BenchmarkReader_Next(b *testing.B) {
 func ExampleOpen() {
 	r, err := table.Open(strings.NewReader("cpf;nome\n123;Ana\n456\n"), table.Options{Name: "clients.csv"})
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		return
 	}
-	fmt.Println(r.Dialect(), r.Header())
+	fmt.Fprintln(os.Stdout, r.Dialect(), r.Header())
 	for {
 		row, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		fmt.Println(row.Line, row.Fields, err)
+		fmt.Fprintln(os.Stdout, row.Line, row.Fields, err)
 	}
 	// Output:
 	// delimiter ';', utf-8 [cpf nome]

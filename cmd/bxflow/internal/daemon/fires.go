@@ -88,12 +88,12 @@ func (r *fires) note(ctx context.Context, log *slog.Logger, f *file, due, began 
 		last.Summary = o.Header.Summary
 		attrs = append(attrs, "plan", o.Header.ID, counts(o.Header.Summary))
 	}
-	var guard *engine.GuardError
+	_, guarded := errors.AsType[*engine.GuardError](err)
 	switch {
 	case o.Result != nil:
 		last.Outcome, last.Run = string(o.Result.Status), o.Result.Run
 		attrs = append(attrs, "run", o.Result.Run, "requests", o.Result.Requests, "rejected", o.Result.Rejected)
-	case errors.As(err, &guard):
+	case guarded:
 		last.Outcome = string(engine.StatusRefused)
 	case err != nil && ctx.Err() != nil:
 		last.Outcome = string(engine.StatusInterrupted)
@@ -190,8 +190,8 @@ func (r *fires) observe(e schedule.Event) {
 
 // panicked reports a job that broke down instead of returning.
 func (r *fires) panicked(log *slog.Logger, e schedule.Event) {
-	var p *schedule.PanicError
-	if !errors.As(e.Err, &p) {
+	p, broke := errors.AsType[*schedule.PanicError](e.Err)
+	if !broke {
 		return
 	}
 	log.Error("job broke down", "stack", p.Stack)
