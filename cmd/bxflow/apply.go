@@ -30,14 +30,16 @@ is refused.`,
 			if err := a.mayAsk(yes); err != nil {
 				return err
 			}
-			return a.applyCommand(c.Context(), args[0], yes)
+			ended := &engine.Result{}
+			err := a.applyCommand(c.Context(), args[0], yes, ended)
+			return a.tellEnd(c.Context(), ended, err)
 		},
 	}
 	addYes(c, &yes)
 	return c
 }
 
-func (a *app) applyCommand(ctx context.Context, path string, yes bool) error {
+func (a *app) applyCommand(ctx context.Context, path string, yes bool, ended *engine.Result) error {
 	f, err := os.Open(path) //nolint:gosec // the user's own argument
 	if err != nil {
 		return usage("%w", err)
@@ -55,10 +57,12 @@ func (a *app) applyCommand(ctx context.Context, path string, yes bool) error {
 	if err != nil {
 		return err
 	}
+	ended.Job, ended.Plan, ended.Portal = plan.Header().Job, plan.ID(), plan.Header().Portal.Address
 	p, err := a.checkSaved(ctx, plan)
 	if err != nil {
 		return err
 	}
+	describe(ended, p)
 	return a.approveAndApply(ctx, j, p, yes)
 }
 

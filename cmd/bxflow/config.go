@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -68,7 +67,7 @@ func findPortal(name, dir string) (found *portalConfig, looked []string, err err
 			if p, ok := c.Portals[name]; ok {
 				return &p, append(looked, path), nil
 			}
-			looked = append(looked, fmt.Sprintf("%s (it has %s)", path, knownPortals(c)))
+			looked = append(looked, path+" (it has "+knownPortals(c)+")")
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/journal"
+	"github.com/bxflow/bxflow/engine/sandbox"
 )
 
 // Exit codes. Scripts rely on them: they are part of what bxflow promises.
@@ -63,6 +65,7 @@ func codeOf(ctx context.Context, err error) int {
 		problem  engine.Problem
 		name     *engine.NameError
 		guard    *engine.GuardError
+		used     *journal.UsedError
 	)
 	switch {
 	case err == nil:
@@ -71,7 +74,7 @@ func codeOf(ctx context.Context, err error) int {
 		return ended.code
 	case errors.As(err, &problems), errors.As(err, &problem), errors.As(err, &name):
 		return exitUsage
-	case errors.As(err, &guard):
+	case errors.As(err, &guard), errors.As(err, &used), errors.Is(err, sandbox.ErrInUse):
 		return exitRefused
 	case interrupted(ctx, err):
 		return exitInterrupted

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func (a *app) checkPortal(ctx context.Context, s *session) error {
 		return err
 	}
 	if !slices.Contains(scopes, "crm") {
-		return fmt.Errorf("the webhook lacks the right crm; add it in the portal: Developer resources, Integrations")
+		return errors.New("the webhook lacks the right crm; add it in the portal: Developer resources, Integrations")
 	}
 	return nil
 }

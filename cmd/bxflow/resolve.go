@@ -29,9 +29,9 @@ type target struct {
 // key tells one open portal from another.
 func (t target) key() string {
 	if t.sandbox != "" {
-		return fmt.Sprint(t.sandbox, t.limits)
+		return fmt.Sprint(t.sandbox, " ", t.limits)
 	}
-	return fmt.Sprint(t.address.Reveal(), t.limits)
+	return fmt.Sprint(t.address.Reveal(), " ", t.limits)
 }
 
 // resolve finds the portal: --portal wins over the job's, which wins over

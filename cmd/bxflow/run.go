@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,7 +29,9 @@ changes nothing.`,
 			if err := a.mayAsk(yes); err != nil {
 				return err
 			}
-			return a.runCommand(c.Context(), args[0], yes)
+			ended := &engine.Result{}
+			err := a.runCommand(c.Context(), args[0], yes, ended)
+			return a.tellEnd(c.Context(), ended, err)
 		},
 	}
 	addYes(c, &yes)
@@ -41,11 +42,12 @@ func addYes(c *cobra.Command, yes *bool) {
 	c.Flags().BoolVarP(yes, "yes", "y", false, "apply without asking")
 }
 
-func (a *app) runCommand(ctx context.Context, path string, yes bool) error {
+func (a *app) runCommand(ctx context.Context, path string, yes bool, ended *engine.Result) error {
 	job, err := a.loadJob(path, false)
 	if err != nil {
 		return err
 	}
+	ended.Job = job.Name
 	j, err := a.openJournal(ctx)
 	if err != nil {
 		return err
@@ -54,7 +56,37 @@ func (a *app) runCommand(ctx context.Context, path string, yes bool) error {
 	if err != nil {
 		return err
 	}
+	describe(ended, p)
 	return a.approveAndApply(ctx, j, p, yes)
+}
+
+// describe notes what is known of a run that may not come about.
+func describe(ended *engine.Result, p *planned) {
+	h := p.plan.Header()
+	ended.Job, ended.Plan, ended.Portal = h.Job, h.ID, h.Portal.Address
+	ended.Steps, ended.Usage = engine.StepResults(h, nil), p.session.Usage()
+}
+
+// tellEnd prints, as JSON, how a command ended that never came to a run: a
+// program that reads its output always finds one object, unless what was typed
+// is wrong.
+func (a *app) tellEnd(ctx context.Context, ended *engine.Result, err error) error {
+	var told *exitError
+	if err == nil || a.flags.format != "json" || errors.As(err, &told) && told.err == nil {
+		return err
+	}
+	ended.Format, ended.Error = engine.PlanFormat, mask(err.Error())
+	switch codeOf(ctx, err) {
+	case exitUsage:
+		return err
+	case exitRefused:
+		ended.Status = engine.StatusRefused
+	case exitInterrupted:
+		ended.Status = engine.StatusInterrupted
+	default:
+		ended.Status = engine.StatusFailed
+	}
+	return errors.Join(err, report.Run{Result: ended}.JSON(a.stdout))
 }
 
 // approveAndApply asks about a plan, applies it and shows the result.
@@ -124,7 +156,7 @@ func (a *app) command(args ...string) string {
 	line := "bxflow"
 	for _, arg := range args {
 		if strings.ContainsAny(arg, " \t\"'$&|<>()*?;") {
-			arg = fmt.Sprintf("'%s'", strings.ReplaceAll(arg, "'", `'\''`))
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
 		line += " " + arg
 	}

@@ -83,6 +83,9 @@ func (a *app) serveSandbox(ctx context.Context, flags sandboxFlags, options sand
 		return err
 	}
 	box, err := sandbox.New(options)
+	if errors.Is(err, sandbox.ErrInUse) {
+		return err
+	}
 	if err != nil {
 		return usage("sandbox: %w", err)
 	}

@@ -113,8 +113,8 @@ func testChanges() changes {
 	return cs
 }
 
-func testPlan(t testing.TB) report.Plan {
-	t.Helper()
+func testPlan(tb testing.TB) report.Plan {
+	tb.Helper()
 	h := &engine.Header{
 		Format: engine.PlanFormat, ID: "0199aa-plan", Job: "onboarding", JobFile: "onboarding.yaml",
 		Portal:  engine.PortalInfo{Address: "https://sandbox/rest/1/***/", User: "Ana Lima"},

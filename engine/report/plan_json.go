@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -60,8 +61,7 @@ func (p Plan) JSON(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	out.Write(head[:len(head)-1]) //nolint:errcheck // a bufio.Writer keeps its first error until Flush
-	out.WriteString(",\n\"changes\":[")
+	fmt.Fprintf(out, "%s,\n\"changes\":[", head[:len(head)-1]) // a bufio.Writer keeps its first error until Flush
 	comma := "\n"
 	for c, err := range p.Changes.Changes(ctx, p.listed()) {
 		if err != nil {
@@ -71,11 +71,10 @@ func (p Plan) JSON(ctx context.Context, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		out.WriteString(comma)
-		out.Write(line) //nolint:errcheck // as above
+		fmt.Fprintf(out, "%s%s", comma, line)
 		comma = ",\n"
 	}
-	out.WriteString("]}\n")
+	fmt.Fprint(out, "]}\n")
 	return out.Flush()
 }
 

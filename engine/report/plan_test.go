@@ -15,24 +15,24 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares with a file under testdata, or rewrites it with -update.
-func golden(t testing.TB, name string, got []byte) {
-	t.Helper()
+func golden(tb testing.TB, name string, got []byte) {
+	tb.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
 		if err := os.MkdirAll("testdata", 0o750); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(path, got, 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return
 	}
 	want, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
+		tb.Errorf("%s (-want +got):\n%s", path, diff)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/bxflow/bxflow/engine/report"
 )
 
-func testRun(t testing.TB) report.Run {
-	t.Helper()
+func testRun(tb testing.TB) report.Run {
+	tb.Helper()
 	cs := testChanges()
 	for _, c := range cs {
 		if c.Kind.Writes() {
