@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,7 +56,7 @@ func TestBatchRunsFiftyInTheOrderGiven(t *testing.T) {
 	var cmd []string
 	for i := range 52 {
 		// Names out of order: neither sorted nor by length.
-		cmd = append(cmd, fmt.Sprintf("%q:%q", fmt.Sprintf("c%d", (i*37)%53), escape("crm.item.add", "entityTypeId", "128", "fields[title]", fmt.Sprint(i))))
+		cmd = append(cmd, fmt.Sprintf("%q:%q", fmt.Sprintf("c%d", (i*37)%53), escape("crm.item.add", "entityTypeId", "128", "fields[title]", strconv.Itoa(i))))
 	}
 	result := p.call(t, "batch", `{"cmd":{`+strings.Join(cmd, ",")+`}}`)
 	for i := range 50 {

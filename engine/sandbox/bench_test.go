@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -83,7 +84,7 @@ func BenchmarkBatchGet(b *testing.B) {
 
 func BenchmarkBatchUpdate(b *testing.B) {
 	overHTTP(b, sandbox.Options{Seed: "demo,items=1000"}, func(i int) string {
-		return escape("crm.item.update", "entityTypeId", "128", "id", fmt.Sprint(i+1), "fields[title]", "same")
+		return escape("crm.item.update", "entityTypeId", "128", "id", strconv.Itoa(i+1), "fields[title]", "same")
 	})
 }
 

@@ -41,9 +41,11 @@ func openFile(path string, zone *time.Location, spec seedSpec) (s *store, err er
 		return nil, err
 	}
 	lock := flock.New(path + ".lock")
-	if ok, err := lock.TryLock(); err != nil {
+	ok, err := lock.TryLock()
+	if err != nil {
 		return nil, err
-	} else if !ok {
+	}
+	if !ok {
 		return nil, ErrInUse
 	}
 	defer func() {

@@ -14,55 +14,55 @@ import (
 )
 
 // dump returns everything that a portal holds.
-func (p *portal) dump(t testing.TB) string {
-	t.Helper()
-	return p.control(t, http.MethodGet, "dump", "")
+func (p *portal) dump(tb testing.TB) string {
+	tb.Helper()
+	return p.control(tb, http.MethodGet, "dump", "")
 }
 
-func (p *portal) control(t testing.TB, verb, name, body string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), verb, "http://portal.test/_sandbox/"+name, strings.NewReader(body))
+func (p *portal) control(tb testing.TB, verb, name, body string) string {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), verb, "http://portal.test/_sandbox/"+name, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	res, err := p.http.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(raw)
 }
 
 // copyFile takes what a killed process would leave behind.
-func copyFile(t testing.TB, from string) string {
-	t.Helper()
+func copyFile(tb testing.TB, from string) string {
+	tb.Helper()
 	raw, err := os.ReadFile(from)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	to := filepath.Join(t.TempDir(), "copy")
+	to := filepath.Join(tb.TempDir(), "copy")
 	if err := os.WriteFile(to, raw, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return to
 }
 
 // change makes one change of every kind that items know.
-func change(t testing.TB, p *portal, n int) {
-	t.Helper()
-	item := p.item(t, "crm.item.add", fmt.Sprintf(`{"entityTypeId":128,"fields":{"title":"t%d","xmlId":"x%d","contactIds":[1,2],
+func change(tb testing.TB, p *portal, n int) {
+	tb.Helper()
+	item := p.item(tb, "crm.item.add", fmt.Sprintf(`{"entityTypeId":128,"fields":{"title":"t%d","xmlId":"x%d","contactIds":[1,2],
 		"ufCrm41_1737980500008":["a","b"],"ufCrm41_1737980500001":1.25,"ufCrm41_1737980500003":"2026-03-01",
 		"ufCrm41_1737980500011":["a.txt","YQ=="]}}`, n, n))
 	id := item["id"]
-	p.call(t, "crm.item.update", fmt.Sprintf(`{"entityTypeId":128,"id":%v,"fields":{"stageId":"DT128_42:CLIENT"}}`, id))
-	c := p.item(t, "crm.item.add", fmt.Sprintf(`{"entityTypeId":3,"fields":{"name":"n%d","companyIds":[1],
+	p.call(tb, "crm.item.update", fmt.Sprintf(`{"entityTypeId":128,"id":%v,"fields":{"stageId":"DT128_42:CLIENT"}}`, id))
+	c := p.item(tb, "crm.item.add", fmt.Sprintf(`{"entityTypeId":3,"fields":{"name":"n%d","companyIds":[1],
 		"fm":[{"typeId":"PHONE","value":"+49%05d"}]}}`, n, n))
 	if n%2 == 1 {
-		p.call(t, "crm.item.delete", fmt.Sprintf(`{"entityTypeId":3,"id":%v}`, c["id"]))
+		p.call(tb, "crm.item.delete", fmt.Sprintf(`{"entityTypeId":3,"id":%v}`, c["id"]))
 	}
 }
 

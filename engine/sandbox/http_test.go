@@ -56,11 +56,11 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-func fetch(t testing.TB, client *http.Client, url string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
+func fetch(tb testing.TB, client *http.Client, url string) string {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	res, err := client.Do(req)
 	if err != nil {

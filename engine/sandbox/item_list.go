@@ -64,37 +64,32 @@ func project(e *entity, it *item, fields []*field, all, original bool) object {
 // projection reads select: the fields that rows show, in the entity's order.
 // Unknown names are dropped without a word; fm comes only with "*".
 func (c *call) projection(e *entity, original bool) (fields []*field, all bool, err *apiError) {
-	raw, given := c.params.get("select")
-	if list, err := c.optArray("select"); err != nil {
+	list, err := c.optArray("select")
+	if err != nil {
 		return nil, false, err
-	} else if given && raw != nil {
-		wanted := make([]bool, len(e.fields))
-		for _, one := range list.all() {
-			name := textOf(one)
-			switch f := e.resolve(name, original); {
-			case name == "*":
-				all = true
-			case name == "UF_*" && original:
-				for _, f := range e.fields {
-					wanted[f.slot] = wanted[f.slot] || f.custom()
-				}
-			case f != nil && f.kind != typeMulti && !f.is(unseen):
+	}
+	wanted := make([]bool, len(e.fields))
+	all = list == nil
+	for _, one := range list.all() {
+		switch name := textOf(one); name {
+		case "*":
+			all = true
+		case "UF_*":
+			for _, f := range e.fields {
+				wanted[f.slot] = wanted[f.slot] || original && f.custom()
+			}
+		default:
+			if f := e.resolve(name, original); f != nil && f.kind != typeMulti {
 				wanted[f.slot] = true
 			}
 		}
-		for _, f := range e.fields {
-			if wanted[f.slot] || all && !f.is(unseen) {
-				fields = append(fields, f)
-			}
-		}
-		return fields, all, nil
 	}
 	for _, f := range e.fields {
-		if !f.is(unseen) {
+		if (all || wanted[f.slot]) && !f.is(unseen) {
 			fields = append(fields, f)
 		}
 	}
-	return fields, true, nil
+	return fields, all, nil
 }
 
 func (c *call) query(e *entity, original bool) (*query, *apiError) {

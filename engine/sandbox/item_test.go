@@ -14,8 +14,8 @@ import (
 )
 
 // expect compares some fields of an item with their JSON.
-func expect(t testing.TB, item map[string]any, want map[string]string) {
-	t.Helper()
+func expect(tb testing.TB, item map[string]any, want map[string]string) {
+	tb.Helper()
 	got := map[string]string{}
 	for key := range want {
 		v, ok := item[key]
@@ -23,10 +23,10 @@ func expect(t testing.TB, item map[string]any, want map[string]string) {
 			got[key] = "missing"
 			continue
 		}
-		got[key] = compact(t, v)
+		got[key] = compact(tb, v)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("item (-want +got):\n%s", diff)
+		tb.Errorf("item (-want +got):\n%s", diff)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,25 +17,6 @@ import (
 
 	"github.com/bxflow/bxflow/engine/sandbox"
 )
-
-// serveEnv makes the test's program a portal that keeps the file it names.
-const serveEnv = "SANDBOX_TEST_DATA"
-
-func serve(path string) {
-	p, err := sandbox.New(sandbox.Options{Seed: "empty", DataFile: path, Secret: "secret"})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Fprintln(os.Stdout, "http://"+l.Addr().String()+p.WebhookPath())
-	srv := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
-	fmt.Fprintln(os.Stderr, srv.Serve(l))
-}
 
 // A portal that is killed while clients write to it has everything that it had
 // answered.
@@ -90,15 +70,15 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-func writeUntilGone(t testing.TB, url string, answered *atomic.Int64) {
-	t.Helper()
+func writeUntilGone(tb testing.TB, url string, answered *atomic.Int64) {
+	tb.Helper()
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"crm.item.add",
+		req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url+"crm.item.add",
 			strings.NewReader("entityTypeId=128&fields[title]=x"))
 		if err != nil {
-			t.Error(err)
+			tb.Error(err)
 			return
 		}
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -17,27 +17,27 @@ import (
 )
 
 // pass lets simulated time pass.
-func pass(t testing.TB, d time.Duration) {
-	t.Helper()
+func pass(tb testing.TB, d time.Duration) {
+	tb.Helper()
 	timer := time.NewTimer(d)
 	select {
 	case <-timer.C:
-	case <-t.Context().Done():
-		t.Fatal("the test ended")
+	case <-tb.Context().Done():
+		tb.Fatal("the test ended")
 	}
 }
 
 // admitted sends requests back to back and returns how many were let in.
-func admitted(t testing.TB, p *portal, n int) int {
-	t.Helper()
+func admitted(tb testing.TB, p *portal, n int) int {
+	tb.Helper()
 	in := 0
 	for range n {
-		status, out := p.post(t, "server.time", `{}`)
+		status, out := p.post(tb, "server.time", `{}`)
 		switch {
 		case status == http.StatusOK:
 			in++
 		case status != http.StatusServiceUnavailable || out["error"] != "QUERY_LIMIT_EXCEEDED":
-			t.Fatalf("got %d %v", status, out)
+			tb.Fatalf("got %d %v", status, out)
 		}
 	}
 	return in
@@ -257,9 +257,9 @@ func TestCutOff(t *testing.T) {
 }
 
 // items returns the rows of a type, without paging.
-func (p *portal) items(t testing.TB, typeID int) []any {
-	t.Helper()
-	rows, _ := at(p.call(t, "crm.item.list", fmt.Sprintf(`{"entityTypeId":%d,"start":-1}`, typeID)), "items").([]any)
+func (p *portal) items(tb testing.TB, typeID int) []any {
+	tb.Helper()
+	rows, _ := at(p.call(tb, "crm.item.list", fmt.Sprintf(`{"entityTypeId":%d,"start":-1}`, typeID)), "items").([]any)
 	return rows
 }
 
@@ -365,14 +365,14 @@ func TestFaults(t *testing.T) {
 }
 
 // outcome sends a request and says in a word what came back.
-func outcome(t testing.TB, p *portal, method, body string) string {
-	t.Helper()
-	res, err := p.send(t, method, body)
+func outcome(tb testing.TB, p *portal, method, body string) string {
+	tb.Helper()
+	res, err := p.send(tb, method, body)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return "dropped"
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
 		res.Body.Close()
@@ -384,7 +384,7 @@ func outcome(t testing.TB, p *portal, method, body string) string {
 		return "cut short"
 	}
 	res.Body = io.NopCloser(strings.NewReader(string(raw)))
-	code, _ := decode(t, res)["error"].(string)
+	code, _ := decode(tb, res)["error"].(string)
 	return fmt.Sprintf("%d %s", res.StatusCode, code)
 }
 

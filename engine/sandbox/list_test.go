@@ -10,9 +10,9 @@ import (
 )
 
 // library makes nine cards with known values, none other.
-func library(t testing.TB) *portal {
-	t.Helper()
-	p := open(t, sandbox.Options{Seed: "empty"})
+func library(tb testing.TB) *portal {
+	tb.Helper()
+	p := open(tb, sandbox.Options{Seed: "empty"})
 	for _, fields := range []string{
 		`{"title":"Alpha","xmlId":"k1","opportunity":10,"contactIds":[1,2],"ufCrm41_1737980500005":"Y","ufCrm41_1737980500003":"2026-01-10"}`,
 		`{"title":"beta","xmlId":"k2","opportunity":20,"contactIds":[2],"ufCrm41_1737980095947":"n1","ufCrm41_1737980500003":"2026-02-10"}`,
@@ -24,14 +24,14 @@ func library(t testing.TB) *portal {
 		`{"title":"zeta","ufCrm41_1737980500009":0}`,
 		`{"title":"zeta","opportunity":10}`,
 	} {
-		p.item(t, "crm.item.add", `{"entityTypeId":128,"fields":`+fields+`}`)
+		p.item(tb, "crm.item.add", `{"entityTypeId":128,"fields":`+fields+`}`)
 	}
 	return p
 }
 
-func (p *portal) ids(t testing.TB, query string) string {
-	t.Helper()
-	result := p.call(t, "crm.item.list", `{"entityTypeId":128,"select":["id"],`+query+`}`)
+func (p *portal) ids(tb testing.TB, query string) string {
+	tb.Helper()
+	result := p.call(tb, "crm.item.list", `{"entityTypeId":128,"select":["id"],`+query+`}`)
 	list, _ := at(result, "items").([]any)
 	ids := make([]string, len(list))
 	for i, one := range list {

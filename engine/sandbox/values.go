@@ -250,26 +250,27 @@ func (f *field) acceptOne(s *store, raw any) (val any, keep bool, err *apiError)
 		}
 		return t.Unix(), true, nil
 	case typeFile:
-		return s.acceptFile(raw)
+		val, keep = s.acceptFile(raw)
+		return val, keep, nil
 	default:
 		return textOf(raw), true, nil
 	}
 }
 
 // acceptFile reads [name, base64] as a new file and {"id": n} as one to keep.
-func (s *store) acceptFile(raw any) (val any, keep bool, err *apiError) {
+func (s *store) acceptFile(raw any) (val any, keep bool) {
 	pair, ok := raw.(*array)
 	if !ok {
-		return nil, false, nil
+		return nil, false
 	}
 	if id, ok := pair.get("id"); ok {
-		return intOf(id), true, nil
+		return intOf(id), true
 	}
 	if pair.len() != 2 {
-		return nil, false, nil
+		return nil, false
 	}
 	s.lastFile++
-	return s.lastFile, true, nil
+	return s.lastFile, true
 }
 
 // phpType names the type of a value as PHP's get_debug_type does.
