@@ -23,6 +23,7 @@ const (
 	FaultLimit503   = "limit-503"   // QUERY_LIMIT_EXCEEDED, nothing is done
 	FaultLimit429   = "limit-429"   // OPERATION_TIME_LIMIT, nothing is done
 	FaultExpired    = "expired"     // expired_token, nothing is done
+	FaultMoved      = "moved"       // 302 to the same address, as of a renamed portal; nothing is done
 	FaultLag        = "lag"         // lists show what is made only delay= later
 	FaultLate       = "late"        // the connection is closed at once, and it is done delay= later
 )
@@ -53,10 +54,10 @@ func ParseFault(spec string) (Fault, error) {
 	f := Fault{spec: spec, kind: strings.TrimSpace(kind), p: 1}
 	switch f.kind {
 	case FaultDropBefore, FaultDropAfter, FaultDropMidway, FaultError500, FaultHTML502, FaultTruncate, FaultSlow,
-		FaultLimit503, FaultLimit429, FaultExpired, FaultLag, FaultLate:
+		FaultLimit503, FaultLimit429, FaultExpired, FaultMoved, FaultLag, FaultLate:
 	default:
 		return Fault{}, fmt.Errorf("fault: %q is no kind of fault; the kinds are drop-before, drop-after, "+
-			"drop-midway, error-500, html-502, truncate, slow, limit-503, limit-429, expired, lag, late", f.kind)
+			"drop-midway, error-500, html-502, truncate, slow, limit-503, limit-429, expired, moved, lag, late", f.kind)
 	}
 	seed := uint64(1)
 	for part := range strings.SplitSeq(keys, ",") {
@@ -203,7 +204,7 @@ func (req *request) asks(method string) bool {
 
 // refuse returns the answer of a fault that keeps a request from being worked
 // on, or nil.
-func (p *Portal) refuse(f *Fault) *answer {
+func (p *Portal) refuse(f *Fault, req *request) *answer {
 	switch f.kind {
 	case FaultDropBefore:
 		return &answer{drop: true}
@@ -215,6 +216,8 @@ func (p *Portal) refuse(f *Fault) *answer {
 		return refusal(fault(http.StatusTooManyRequests, "OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit."))
 	case FaultExpired:
 		return refusal(fault(http.StatusUnauthorized, "expired_token", "The access token provided has expired"))
+	case FaultMoved:
+		return &answer{status: http.StatusFound, html: true, location: req.url}
 	case FaultError500, FaultHTML502:
 		if !f.isDone {
 			return f.spoil(nil)

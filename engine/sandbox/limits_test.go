@@ -334,6 +334,7 @@ func TestFaults(t *testing.T) {
 		"limit-503":                {"limit-503:count=1", "503 QUERY_LIMIT_EXCEEDED", 0},
 		"limit-429":                {"limit-429:count=1", "429 OPERATION_TIME_LIMIT", 0},
 		"expired":                  {"expired:count=1", "401 expired_token", 0},
+		"moved":                    {"moved:count=1", "302 html", 0},
 		"another method":           {"drop-before:method=crm.item.update", "200 ", 1},
 		"late":                     {"late:count=1,delay=5s", "dropped", 0},
 		"lag":                      {"lag:count=1,delay=5s", "200 ", 0},

@@ -28,7 +28,10 @@ func open(tb testing.TB, o sandbox.Options) *portal {
 			tb.Error(err)
 		}
 	})
-	return &portal{p, &http.Client{Transport: p.Transport()}}
+	return &portal{p, &http.Client{
+		Transport:     p.Transport(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // post calls a method with a JSON body and returns the status and the answer.

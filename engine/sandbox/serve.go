@@ -13,6 +13,7 @@ import (
 
 // request is a REST request, read.
 type request struct {
+	url    string
 	client string // the address that the bucket goes by
 	method string // lower case
 	xml    bool
@@ -26,11 +27,12 @@ type request struct {
 
 // answer is what goes back.
 type answer struct {
-	status int
-	html   bool
-	body   []byte
-	drop   bool // the connection is closed instead
-	cut    int  // how many bytes at the end of the body are never sent
+	status   int
+	html     bool
+	body     []byte
+	location string
+	drop     bool // the connection is closed instead
+	cut      int  // how many bytes at the end of the body are never sent
 }
 
 // ServeHTTP answers REST requests under /rest/ and, on loopback only, the
@@ -58,6 +60,9 @@ func (a *answer) header(h http.Header) {
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	if a.html {
 		h.Set("Content-Type", "text/html; charset=utf-8")
+	}
+	if a.location != "" {
+		h.Set("Location", a.location)
 	}
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -96,7 +101,7 @@ func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *
 	f := p.faults.next(req)
 	if f != nil {
 		p.stats.fault()
-		if a := p.refuse(f); a != nil {
+		if a := p.refuse(f, req); a != nil {
 			return a
 		}
 	}
@@ -212,7 +217,8 @@ func readRequest(r *http.Request, body []byte) *request {
 	if err != nil {
 		client = r.RemoteAddr
 	}
-	req := &request{client: client, params: readParams(r, body)}
+	// Without a scheme, a Location keeps that of the request.
+	req := &request{url: "//" + r.Host + r.URL.RequestURI(), client: client, params: readParams(r, body)}
 	path := strings.Trim(strings.TrimPrefix(r.URL.Path, "/rest"), "/")
 	if parts := strings.SplitN(path, "/", 3); len(parts) == 3 {
 		if _, numeric := position(parts[0]); numeric {
