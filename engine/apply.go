@@ -28,7 +28,10 @@ type ApplyOptions struct {
 	Reader  Reader // for what is in doubt
 	Writer  Writer
 	Gauge   Gauge
-	Log     Log
+	// Before is what the portal had been asked when the run's planning began,
+	// so that the result counts the run alone.
+	Before Usage
+	Log    Log
 	// Fence is how long after a create was sent it may still take effect: 1.25
 	// times the portal's limit for one request. Only after it is a create
 	// whose answer was lost sent again.
@@ -199,10 +202,9 @@ func (r *runner) send(ctx context.Context, batch []*task) error {
 		}
 		commands[i], changes[i] = c, t.change
 	}
-	leave := newDeparture(ctx)
-	defer leave.end()
-	outcomes, err := r.o.Writer.Write(leave.ctx, commands, func() error {
-		if err := leave.now(); err != nil {
+	intended := false
+	outcomes, err := r.o.Writer.Write(ctx, commands, func() error {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		now := time.Now()
@@ -210,58 +212,17 @@ func (r *runner) send(ctx context.Context, batch []*task) error {
 			c.State, c.SentAt = StateSent, now.UnixMilli()
 			c.Attempt++
 		}
+		intended = true
 		return r.o.Log.Sent(context.WithoutCancel(ctx), changes, now)
 	})
 	if err != nil {
-		if !leave.left && ctx.Err() != nil {
+		if !intended && ctx.Err() != nil {
 			r.queue.giveBack(batch)
 			return nil
 		}
 		return fmt.Errorf("journal: %w", err)
 	}
 	return r.outcome(ctx, batch, outcomes)
-}
-
-// departure is the context of one request: it ends with the run's while the
-// request waits for its turn, and no longer once it has left, so that a run that
-// is stopped finishes what is in flight.
-type departure struct {
-	ctx    context.Context
-	run    context.Context
-	cancel context.CancelFunc
-	stop   func() bool
-
-	mu   sync.Mutex
-	left bool
-}
-
-func newDeparture(run context.Context) *departure {
-	d := &departure{run: run}
-	d.ctx, d.cancel = context.WithCancel(context.WithoutCancel(run))
-	d.stop = context.AfterFunc(run, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if !d.left {
-			d.cancel()
-		}
-	})
-	return d
-}
-
-// now lets the request leave, unless the run has been stopped.
-func (d *departure) now() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.run.Err(); err != nil {
-		return err
-	}
-	d.left = true
-	return nil
-}
-
-func (d *departure) end() {
-	d.stop()
-	d.cancel()
 }
 
 // outcome records what became of a batch and lets go on what waited for it.

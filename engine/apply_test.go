@@ -93,6 +93,16 @@ func TestApplyThroughFaults(t *testing.T) {
 // A run that is interrupted stops at a safe point.
 func TestApplyInterrupted(t *testing.T) {
 	t.Parallel()
+	for after := 5 * time.Second; after < 5500*time.Millisecond; after += 100 * time.Millisecond {
+		t.Run(after.String(), func(t *testing.T) {
+			t.Parallel()
+			interrupted(t, after)
+		})
+	}
+}
+
+func interrupted(t *testing.T, after time.Duration) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, sandbox.Options{Rate: 2, Burst: 10, RequestLimit: 4 * time.Second, Latency: 300 * time.Millisecond})
 		w.file("rows.csv", manyRows(500))
@@ -110,7 +120,7 @@ func TestApplyInterrupted(t *testing.T) {
 			Header: h, RunID: run.ID(), Started: time.Now(), Catalog: catalog, Reader: client, Writer: client, Gauge: client,
 			Log: run, Fence: 5 * time.Second,
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), after)
 		defer cancel()
 		result, err := engine.Apply(ctx, o)
 		if !errors.Is(err, context.DeadlineExceeded) || result.Status != engine.StatusInterrupted {

@@ -71,7 +71,8 @@ type Writer interface {
 	// allows it. It first waits until the portal's limits admit the request,
 	// then calls before, and sends nothing if that returns an error, which
 	// comes back as it is. Otherwise there is one outcome for each command;
-	// the error is nil. Write repeats nothing: that is the Runner's decision.
+	// the error is nil. Write repeats nothing: that is the runner's decision.
+	// The end of ctx ends the waiting; a request that has left is heard out.
 	Write(ctx context.Context, commands []Command, before func() error) ([]Outcome, error)
 }
 
@@ -138,6 +139,14 @@ type Usage struct {
 	Commands int `json:"commands"` // methods called, those inside batches too
 	Rejected int `json:"rejected"` // answers 503 QUERY_LIMIT_EXCEEDED and 429 OPERATION_TIME_LIMIT
 	Retried  int `json:"retried"`  // requests sent again
+}
+
+// Since is what was asked after an earlier count.
+func (u Usage) Since(before Usage) Usage {
+	return Usage{
+		Requests: u.Requests - before.Requests, Commands: u.Commands - before.Commands,
+		Rejected: u.Rejected - before.Rejected, Retried: u.Retried - before.Retried,
+	}
 }
 
 // Forecast is what the governor expects of some writes.

@@ -14,7 +14,7 @@ func (r *runner) result(ctx context.Context, cause error) (*Result, error) {
 	now := time.Now()
 	res := &Result{
 		Format: PlanFormat, Run: r.o.RunID, Plan: r.o.Header.ID, Job: r.o.Header.Job, Portal: r.o.Header.Portal.Address,
-		Started: r.o.Started.UTC(), Finished: now.UTC(), Usage: r.o.Gauge.Usage(), Seconds: now.Sub(r.o.Started).Seconds(),
+		Started: r.o.Started.UTC(), Finished: now.UTC(), Usage: r.o.Gauge.Usage().Since(r.o.Before), Seconds: now.Sub(r.o.Started).Seconds(),
 		Steps: StepResults(r.o.Header, totals),
 	}
 	res.Status = status(ctx, totals, cause)

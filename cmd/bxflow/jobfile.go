@@ -65,7 +65,8 @@ type planned struct {
 	plan    *journal.Plan
 	session *session
 	catalog *engine.Catalog
-	broken  []string // the guards that do not hold
+	before  engine.Usage // of the portal, when planning began
+	broken  []string     // the guards that do not hold
 }
 
 // view is the plan as it is shown.
@@ -96,12 +97,13 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job) 
 	if err != nil {
 		return nil, err
 	}
+	before := s.Usage()
 	header, err := engine.Plan(ctx, engine.PlanOptions{
 		Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Gauge: s, Draft: draft,
 		Now: time.Now(), Progress: a.progress.Update,
 	})
 	a.progress.Done(err != nil)
-	p := &planned{job: job, session: s}
+	p := &planned{job: job, session: s, before: before}
 	var guard *engine.GuardError
 	switch {
 	case errors.As(err, &guard):
@@ -127,7 +129,7 @@ func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned) (*j
 	a.log.Debug("run begins", "run", run.ID(), "job", p.plan.Header().Job, "portal", p.session.Address())
 	res, err := engine.Apply(ctx, engine.ApplyOptions{
 		Header: run.Header(), RunID: run.ID(), Started: started, Catalog: p.catalog,
-		Reader: p.session, Writer: p.session, Gauge: p.session, Log: run,
+		Reader: p.session, Writer: p.session, Gauge: p.session, Before: p.before, Log: run,
 		Fence:    p.session.Limits().Request * 5 / 4,
 		Progress: a.progress.Update,
 	})
