@@ -16,9 +16,14 @@ import (
 type level struct {
 	Level float64 `json:"level"` // requests in the bucket, those with a later slot too
 	At    int64   `json:"at"`    // when Level was so, Unix nanoseconds
+	// Margin is how many more requests than the reserve are left alone. It is
+	// learned from the first refusal: some portals don't drain evenly, but a
+	// second's worth at a time.
+	Margin float64 `json:"margin,omitempty"`
 	// Neighbour is how many requests a second others seem to send: programs
 	// on another machine behind the same address. It is learned from refusals.
 	Neighbour float64 `json:"neighbour,omitempty"`
+	Surprise  float64 `json:"surprise,omitempty"` // what the last refusal alone would teach
 	Synced    int64   `json:"synced,omitempty"`   // the last refusal: Level was certain then
 	Refusals  int64   `json:"refusals,omitempty"` // refusals so far; slots given before one are void
 	InARow    int     `json:"in_a_row,omitempty"` // refusals since the last answer
@@ -33,22 +38,22 @@ type slot struct {
 }
 
 const (
-	// reserve is how many requests of the burst are left alone: time on the
-	// way varies, and some portals drain once a second instead of evenly.
+	// reserve is how many requests of the burst are left alone, since time on
+	// the way varies.
 	reserve = 2
 	// neighbourKept is how long a neighbour is believed in after a refusal;
 	// then it is slowly forgotten.
-	neighbourKept = time.Minute
-	neighbourHalf = 5 * time.Minute
+	neighbourKept = 15 * time.Second
+	neighbourHalf = 90 * time.Second
 	// neighbourMost leaves us a share, however busy the neighbour.
 	neighbourMost = 0.9
 	// longestBlock is the longest pause after refusals in a row.
 	longestBlock = 30 * time.Second
 )
 
-// room is how many requests the bucket may hold for us.
-func (l Limits) room() float64 {
-	return l.Burst - min(reserve, (l.Burst-1)/10)
+// room is how many requests we let the bucket hold.
+func (b *level) room(limits Limits) float64 {
+	return limits.Burst - min(reserve, (limits.Burst-1)/10) - b.Margin
 }
 
 // drain brings the level up to now.
@@ -77,8 +82,8 @@ func (b *level) take(now time.Time, limits Limits) slot {
 	}
 	b.drain(now, limits)
 	b.Level++
-	over := b.Level - limits.room()
-	s := slot{level: min(b.Level, limits.room()), refusals: b.Refusals, wait: min(blocked, longestBlock)}
+	over := b.Level - b.room(limits)
+	s := slot{level: min(b.Level, b.room(limits)), refusals: b.Refusals, wait: min(blocked, longestBlock)}
 	if over > 0 {
 		s.wait = max(s.wait, time.Duration(math.Ceil(over/b.rate(limits)*float64(time.Second))))
 	}
@@ -94,9 +99,10 @@ func (b *level) giveBack(now time.Time, limits Limits, s slot) {
 }
 
 // refused learns from a 503: the bucket was full when we thought that there was
-// room. What we did not know of came from a neighbour, since the last time that
-// the level was certain. Requests that were on their way together are refused
-// together, and teach this once.
+// room. If we were sending as fast as the bucket drains, what we did not know of
+// came from a neighbour, since the last time that the level was certain; as much
+// of it is believed as the refusal before had shown, too. Requests that were on
+// their way together are refused together, and teach this once.
 func (b *level) refused(now, sent time.Time, limits Limits, s slot) {
 	if sent.UnixNano() <= b.Synced {
 		return
@@ -106,10 +112,15 @@ func (b *level) refused(now, sent time.Time, limits Limits, s slot) {
 	b.Blocked = now.Add(min(time.Second<<min(b.InARow-1, 5), longestBlock)).UnixNano()
 	if limits.Rate > 0 {
 		b.drain(now, limits)
-		if b.Synced > 0 && s.level < limits.Burst {
+		switch full := s.level > b.room(limits)-1; {
+		case !full: // a burst of somebody's, or a slip: it tells no rate
+		case b.Margin == 0:
+			b.Margin = min(limits.Rate, limits.Burst/2)
+		default:
 			since := time.Duration(sent.UnixNano() - b.Synced).Seconds()
-			b.Neighbour += (limits.Burst - s.level) / max(since, 1)
-			b.Neighbour = min(b.Neighbour, limits.Rate*neighbourMost)
+			rate := (limits.Burst - s.level) / max(since, 1)
+			b.Neighbour = min(b.Neighbour+min(rate, b.Surprise), limits.Rate*neighbourMost)
+			b.Surprise = rate
 		}
 		b.Level = limits.Burst
 	}
@@ -118,5 +129,10 @@ func (b *level) refused(now, sent time.Time, limits Limits, s slot) {
 
 // sound refuses figures that no process can have written.
 func (b level) sound() bool {
-	return b.Level >= 0 && b.Level < 1e6 && b.Neighbour >= 0 && b.Neighbour < 1e6 && b.InARow >= 0 && b.At >= 0
+	for _, figure := range []float64{b.Level, b.Margin, b.Neighbour, b.Surprise} {
+		if !(figure >= 0 && figure < 1e6) {
+			return false
+		}
+	}
+	return b.At >= 0 && b.InARow >= 0
 }

@@ -67,7 +67,7 @@ func (g *governor) predict(f *figures, now time.Time, calls map[string]int) engi
 	bucket := 0.0
 	if g.limits.Rate > 0 {
 		f.Bucket.drain(now, g.limits)
-		bucket = max(0, (f.Bucket.Level+float64(out.Requests)-g.limits.room())/f.Bucket.rate(g.limits))
+		bucket = max(0, (f.Bucket.Level+float64(out.Requests)-f.Bucket.room(g.limits))/f.Bucket.rate(g.limits))
 	}
 	out.Seconds = max(work, bucket, budget)
 	switch {

@@ -299,7 +299,7 @@ func TestScan_faults(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				c, _ := openSandbox(t, sandbox.Options{Seed: "demo,contacts=20,items=20000", Faults: []string{fault}}, portal.CloudLimits())
+				c, _ := openSandbox(t, sandbox.Options{Seed: "demo,contacts=20,items=6000", Faults: []string{fault}}, portal.CloudLimits())
 				card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
 				var got []int64
 				for page, err := range c.Scan(t.Context(), card, nil, []string{"title"}) {
@@ -308,8 +308,8 @@ func TestScan_faults(t *testing.T) {
 					}
 					got = append(got, ids(page)...)
 				}
-				if len(got) != 20000 || !slices.IsSorted(got) || len(slices.Compact(got)) != 20000 {
-					t.Errorf("read %d items, want 20000", len(got))
+				if len(got) != 6000 || !slices.IsSorted(got) || len(slices.Compact(got)) != 6000 {
+					t.Errorf("read %d items, want 6000", len(got))
 				}
 			})
 		})
