@@ -42,7 +42,7 @@ func (x *exchange) batch(params *array) object {
 		if !ok {
 			continue // skipped without a trace (observed)
 		}
-		if x.ctx.Err() != nil || size >= stop {
+		if x.ctx.Err() != nil || x.aborted || size >= stop {
 			break
 		}
 		size++

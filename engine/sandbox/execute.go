@@ -12,15 +12,16 @@ import (
 
 // exchange is one request that was let in.
 type exchange struct {
-	portal *Portal
-	store  *store
-	ctx    context.Context // ends at the cut-off of the request
-	bill   *bill
-	user   int64
-	cause  cause         // which request it is
-	half   bool          // the connection breaks half-way through a batch
-	nested bool          // inside a batch
-	lag    time.Duration // how long lists don't show what the request makes
+	portal  *Portal
+	store   *store
+	ctx     context.Context // ends at the cut-off of the request
+	bill    *bill
+	user    int64
+	cause   cause         // which request it is
+	half    bool          // the connection breaks half-way through a batch
+	nested  bool          // inside a batch
+	aborted bool          // the portal closed before the command began
+	lag     time.Duration // how long lists don't show what the request makes
 }
 
 // result is what one command came to.
@@ -46,7 +47,8 @@ func (x *exchange) execute(m *method, params *array) *result {
 	}
 	began := time.Now()
 	if !p.wait(p.cost(m.name)) {
-		return &result{err: fault(503, "OVERLOAD_LIMIT", "The portal is closing")}
+		x.aborted = true
+		return &result{err: fault(500, "INTERNAL_SERVER_ERROR", "Internal server error")}
 	}
 	c := &call{ctx: x.ctx, portal: p, store: x.store, params: params, user: x.user, lag: x.lag, cause: x.cause}
 	value, err := c.run(m)

@@ -247,6 +247,9 @@ func (f *Fault) spoil(a *answer) *answer {
 	return a
 }
 
+// late reports whether the client is let go before the work begins.
+func (f *Fault) late() bool { return f != nil && f.kind == FaultLate }
+
 // wait is how much longer a request takes.
 func (f *Fault) wait() time.Duration {
 	if f != nil && (f.kind == FaultSlow || f.kind == FaultLate) {

@@ -466,3 +466,39 @@ func TestParseFault(t *testing.T) {
 		t.Errorf("after the controls: got %q", got)
 	}
 }
+
+func TestARequestThatNeverBegan(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, sandbox.Options{Seed: "empty", Latency: 10 * time.Second, RequestLimit: 5 * time.Second})
+		if got := outcome(t, p, "crm.item.add", `{"entityTypeId":128,"fields":{}}`); got != "dropped" {
+			t.Errorf("got %s, want the connection closed", got)
+		}
+		pass(t, time.Minute)
+		if n := strings.Count(p.dump(t), `"title"`); n != 0 {
+			t.Errorf("%d items; what didn't begin before the cut-off must not begin at all", n)
+		}
+	})
+}
+
+func TestCloseDropsWhatIsWaiting(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, sandbox.Options{Cost: map[string]time.Duration{"*": 30 * time.Second}})
+		var wg conc.WaitGroup
+		for _, method := range []string{"server.time", "batch"} {
+			wg.Go(func() {
+				if _, err := p.send(t, method, `{"cmd":{"a":"server.time"}}`); !errors.Is(err, io.ErrUnexpectedEOF) {
+					t.Errorf("%s: got %v, want the connection closed", method, err)
+				}
+			})
+		}
+		pass(t, time.Second)
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+	})
+}

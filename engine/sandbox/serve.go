@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sourcegraph/conc/panics"
 )
 
 // request is a REST request, read.
@@ -105,14 +107,22 @@ func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *
 			return a
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.options.RequestLimit)
+	limit := p.options.RequestLimit
+	if f.late() {
+		limit += f.delay
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	done := make(chan *answer, 1)
 	p.tasks.Go(func() {
 		defer cancel()
 		defer p.stats.enter()()
-		done <- p.process(ctx, req, f)
+		var a *answer
+		if caught := panics.Try(func() { a = p.process(ctx, req, f) }); caught != nil {
+			a = refusal(fault(http.StatusInternalServerError, "INTERNAL_SERVER_ERROR", caught.AsError().Error()))
+		}
+		done <- a
 	})
-	if f != nil && f.kind == FaultLate {
+	if f.late() {
 		return &answer{drop: true}
 	}
 	select {
@@ -141,7 +151,7 @@ func (p *Portal) process(ctx context.Context, req *request, f *Fault) *answer {
 	switch {
 	case req.xml || !ok && !isBatch:
 		return refusal(noMethod())
-	case p.closing.Err() != nil:
+	case p.closing.Err() != nil || ctx.Err() != nil:
 		return &answer{drop: true}
 	}
 	// The real portal, too, looks for the method before it looks at the secret.
@@ -158,7 +168,10 @@ func (p *Portal) process(ctx context.Context, req *request, f *Fault) *answer {
 	}
 	if !isBatch {
 		r := x.execute(m, req.params)
-		if r.err != nil {
+		switch {
+		case x.aborted:
+			return &answer{drop: true}
+		case r.err != nil:
 			return refusal(r.err)
 		}
 		return success(object{{"result", r.value}}, r)
@@ -168,6 +181,9 @@ func (p *Portal) process(ctx context.Context, req *request, f *Fault) *answer {
 		return refusal(fault(http.StatusTooManyRequests, "OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit."))
 	}
 	r := &result{value: x.batch(req.params)}
+	if x.aborted {
+		return &answer{drop: true}
+	}
 	r.time = x.timing(req.began, "batch")
 	return success(object{{"result", r.value}}, r)
 }
