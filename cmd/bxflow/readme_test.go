@@ -245,7 +245,7 @@ func TestReadme_functions(t *testing.T) {
 		want = append(want, f.Signature)
 	}
 	for _, m := range regexp.MustCompile("`([a-zA-Z]+\\([^`]*\\))`").FindAllStringSubmatch(section, -1) {
-		got = append(got, m[1])
+		got = append(got, strings.Join(strings.Fields(m[1]), " "))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("functions (-expression.Functions +README.md):\n%s", diff)
