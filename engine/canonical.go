@@ -29,6 +29,12 @@ func (f *Field) IsLink() bool {
 	}
 }
 
+// IsSet says whether the field is a set of links, which grows by what is given
+// unless it is to be replaced: contactIds, observers.
+func (f *Field) IsSet() bool {
+	return f.Multiple && (f.IsLink() || f.Type == FieldUser && !f.Custom)
+}
+
 // Canonical turns a value of a job (text of a cell or literal, or what an
 // expression gave) into the form in which values are compared, planned and
 // sent: nil for empty, text, int64, float64, bool, a day as 2006-01-02, a
@@ -404,7 +410,7 @@ func (f *Field) Equal(a, b any) bool {
 			return false
 		}
 		for i := range x {
-			if f.IsLink() || f.Type == FieldUser || f.Type == FieldEmployee {
+			if f.IsSet() {
 				if !slices.ContainsFunc(y, func(e any) bool { return f.equalOne(x[i], e) }) {
 					return false
 				}

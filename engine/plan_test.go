@@ -89,10 +89,11 @@ func TestPlan(t *testing.T) {
     fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", post: "${{ row.post }}"}
 `
 	tests := map[string]struct {
-		rows string
-		job  string
-		want engine.Counts
-		says []string // parts of the reasons
+		rows  string
+		job   string
+		want  engine.Counts
+		says  []string                 // parts of the reasons
+		holds func(*testing.T, *world) // after it was applied
 	}{
 		"rows of one key and other values are all invalid": {
 			rows: "cpf,name,post\n601,Novo A,x\n602,Novo B,y\n601,Novo C,z\n",
@@ -205,6 +206,39 @@ func TestPlan(t *testing.T) {
 			job:  "  - select: contact\n    where: {id: 1}\n  - update: contact\n    set: {phone: [\"+55 11 95000-0000\", \"+5511999990000\"]}\n",
 			want: engine.Counts{Update: 1},
 		},
+		"observers are added": {
+			rows: "title\nOnboarding of ideas42\n",
+			job: `
+  - read: rows.csv
+  - find: Onboarding
+    id: card
+    by: {title: "${{ row.title }}"}
+  - update: card
+    set: {observers: [ana@example.com]}
+  - update: card
+    set: {observers: [3]}
+`,
+			want: engine.Counts{Update: 2, Unchanged: 1},
+			holds: func(t *testing.T, w *world) {
+				t.Helper()
+				if got := w.named("dynamic_128", "title", "Onboarding of ideas42")[0]["observers"]; !cmp.Equal(got, []any{2.0, 3.0}) {
+					t.Errorf("observers are %v, want 2 and 3", got)
+				}
+			},
+		},
+		"a planned item may be a match value": {
+			rows: "company,name\nNovo SA,Novo A\nNovo SA,Novo B\nNovo SA,Novo A\n",
+			job: `
+  - read: rows.csv
+  - import: company
+    match: title
+    fields: {title: "${{ row.company }}"}
+  - import: contact
+    match: [name, companyId]
+    fields: {name: "${{ row.name }}", companyId: "${{ company.id }}"}
+`,
+			want: engine.Counts{Create: 3, Unchanged: 3},
+		},
 		"two rows that reach one item by other keys are invalid": {
 			rows: "cpf,name,email\n10000000108,August,\n,August,contact1@example.org\n",
 			job: `
@@ -233,6 +267,9 @@ func TestPlan(t *testing.T) {
 				}
 			}
 			w.apply(h)
+			if tt.holds != nil {
+				tt.holds(t, w)
+			}
 			h, changes = w.plan(w.job(tt.job))
 			if n := h.Summary.Writes(); n != 0 {
 				t.Errorf("after applying it, %d changes are planned again:\n%s", n, show(changes))

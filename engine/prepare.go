@@ -32,6 +32,7 @@ type streamShape struct {
 	needs    map[string]map[string]bool
 	aliases  map[string]map[string]string // step id → name in expressions → REST name
 	columned bool
+	open     bool // the header could not be read: any column may be there
 }
 
 func newStreamShape(s *Stream) *streamShape {
@@ -88,7 +89,13 @@ func (p *Prepare) Field(e *Entity, w Word) *Field {
 }
 
 // Columns declares the header of the stream's file.
-func (p *Prepare) Columns(names []string) { p.shape.columns, p.shape.columned = names, true }
+func (p *Prepare) Columns(names []string) {
+	p.shape.columns, p.shape.columned, p.shape.open = names, true, false
+}
+
+// AnyColumn declares that the header of the stream's file could not be read, so
+// that only that is reported and not each use of a column.
+func (p *Prepare) AnyColumn() { p.shape.columned, p.shape.open = true, true }
 
 // HasColumn says whether the stream's file has a column of that name.
 func (p *Prepare) HasColumn(name string) bool { return slices.Contains(p.shape.columns, name) }
@@ -153,7 +160,7 @@ func (p *Prepare) scope() expression.Scope {
 		Items: map[string]*expression.Record{}, Planned: p.shape.planned,
 	}
 	if p.shape.columned {
-		s.Row = &expression.Record{Fields: map[string]expression.Type{}}
+		s.Row = &expression.Record{Fields: map[string]expression.Type{}, Open: p.shape.open, Other: expression.String}
 		for _, c := range p.shape.columns {
 			s.Row.Fields[c] = expression.String
 		}

@@ -47,8 +47,8 @@ func (s *Create) Prepare(p *engine.Prepare) {
 	s.key = keyField(p, s.entity, s.ExternalKey)
 }
 
-// planned is what one record asks for.
-type planned struct {
+// request is what one record asks for.
+type request struct {
 	record *engine.Record
 	fields map[string]engine.FieldChange
 	key    engine.ExternalKey
@@ -56,7 +56,7 @@ type planned struct {
 
 // Plan implements [engine.Step].
 func (s *Create) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.Record) error {
-	var asked []planned
+	var asked []request
 	var keys [][]any
 	for _, r := range chunk {
 		fields, err := s.evaluate(p, r)
@@ -65,7 +65,7 @@ func (s *Create) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.R
 			continue
 		}
 		key := stamp(p, r, s.key, fields)
-		asked = append(asked, planned{r, fields, key})
+		asked = append(asked, request{r, fields, key})
 		keys = append(keys, []any{key.Key})
 	}
 	held, err := p.PlannedItems(ctx, s.entity, []*engine.Field{s.key}, keys)
@@ -95,7 +95,7 @@ func (s *Create) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.R
 	return p.Overlay(ctx, existing)
 }
 
-func (s *Create) create(p *engine.Planning, a planned) {
+func (s *Create) create(p *engine.Planning, a request) {
 	c := p.Create(a.record, s.entity, a.fields, a.key)
 	c.Import = s.Automation == "off"
 	settle(a.record.Held(p.ID()))

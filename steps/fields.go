@@ -178,7 +178,7 @@ func difference(f *engine.Field, before, after any, replace bool) (engine.FieldC
 	switch {
 	case f.Type == engine.FieldMulti:
 		return multiDifference(f, before, after, replace)
-	case f.Multiple && f.IsLink() && !replace && after != nil:
+	case f.IsSet() && !replace && after != nil:
 		after = union(f, before, after)
 	}
 	if f.Equal(before, after) {

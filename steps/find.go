@@ -3,10 +3,12 @@ package steps
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/expression"
 )
 
 // Find holds an item of the portal that has the given values, and changes
@@ -88,7 +90,7 @@ func (s *Find) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.Rec
 		}
 		records, keys = append(records, r), append(keys, key)
 	}
-	planned, err := p.PlannedItems(ctx, s.entity, s.list(), keys)
+	made, err := p.PlannedItems(ctx, s.entity, s.list(), keys)
 	if err != nil {
 		return err
 	}
@@ -100,9 +102,9 @@ func (s *Find) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.Rec
 	for i, r := range records {
 		hits := found[i]
 		switch {
-		case planned[i] != nil && len(hits) == 0:
-			r.Hold(p.ID(), planned[i])
-			p.Unchanged(r, planned[i])
+		case made[i] != nil && len(hits) == 0:
+			r.Hold(p.ID(), made[i])
+			p.Unchanged(r, made[i])
 		case len(hits) == 0:
 			s.miss(p, r, "no "+s.entity.Name+" has "+describe(s.list(), keys[i]))
 		default:
@@ -130,10 +132,34 @@ func (s *Find) miss(p *engine.Planning, r *engine.Record, reason string) {
 // find looks keys up and returns the hits of each, with the fields that the
 // stream needs of the step in hand and some more.
 func find(ctx context.Context, p *engine.Planning, e *engine.Entity, list []*engine.Field, keys [][]any, more []string) ([][]engine.Item, error) {
-	if len(keys) == 0 {
-		return make([][]engine.Item, len(keys)), nil
+	hits := make([][]engine.Item, len(keys))
+	var known [][]any
+	var places []int
+	for i, key := range keys {
+		if !planned(key) {
+			known, places = append(known, key), append(places, i)
+		}
 	}
-	return p.Reader.Find(ctx, engine.Lookup{Entity: e, Match: list, Keys: keys, Select: append(p.Fields(p.ID()), more...)})
+	if known == nil {
+		return hits, nil
+	}
+	found, err := p.Reader.Find(ctx, engine.Lookup{Entity: e, Match: list, Keys: known, Select: append(p.Fields(p.ID()), more...)})
+	if err != nil {
+		return nil, err
+	}
+	for i, place := range places {
+		hits[place] = found[i]
+	}
+	return hits, nil
+}
+
+// planned says whether a key holds the id of an item that this plan makes: no
+// item of the portal can have it.
+func planned(key []any) bool {
+	return slices.ContainsFunc(key, func(v any) bool {
+		_, ref := v.(expression.Ref)
+		return ref
+	})
 }
 
 // choose picks one of several hits, or says that it can't.
@@ -165,7 +191,7 @@ func ids(items []engine.Item) string {
 }
 
 // keyOf picks the values of a list of fields; complete is false where one is
-// empty or a reference to an item that does not exist yet.
+// empty. The id of a planned item is a value like others.
 func keyOf(list []*engine.Field, wants []want) (key []any, complete bool) {
 	for _, f := range list {
 		var v any

@@ -121,10 +121,6 @@ func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Out
 		return out, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	before, err := a.usage(job)
-	if err != nil {
-		return out, err
-	}
 	p, err := a.planJob(ctx, j, job)
 	if err != nil {
 		return out, err
@@ -133,36 +129,8 @@ func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Out
 	if err := p.refusal(); err != nil || job.Mode == engine.ModePlan {
 		return out, err
 	}
-	_, result, err := a.applyPlan(ctx, j, p)
-	if result != nil {
-		own := *result
-		own.Usage = since(before, result.Usage)
-		out.Result = &own
-	}
+	_, out.Result, err = a.applyPlan(ctx, j, p)
 	return out, err
-}
-
-// usage is what was asked of a job's portal so far. The portal stays open from
-// run to run, and counts on.
-func (a *app) usage(job *engine.Job) (engine.Usage, error) {
-	t, err := a.resolve(job.Portal, job.Dir)
-	if err != nil {
-		return engine.Usage{}, err
-	}
-	s, err := a.open(t)
-	if err != nil {
-		return engine.Usage{}, err
-	}
-	return s.Usage(), nil
-}
-
-func since(before, now engine.Usage) engine.Usage {
-	return engine.Usage{
-		Requests: now.Requests - before.Requests,
-		Commands: now.Commands - before.Commands,
-		Rejected: now.Rejected - before.Rejected,
-		Retried:  now.Retried - before.Retried,
-	}
 }
 
 // journalFor returns where a job's plan goes: one that is never applied leaves
