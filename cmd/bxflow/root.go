@@ -32,7 +32,8 @@ func newRootCommand(a *app) *cobra.Command {
 		Long: `bxflow reads a job file, shows exactly what it would change in a Bitrix24
 portal, and then does it: once, at the speed that the portal allows, with a
 durable record. A job without a portal runs on the built-in sandbox.`,
-		Example:       "  bxflow portal types --portal sandbox",
+		Example: `  bxflow plan onboarding.yaml
+  bxflow run onboarding.yaml --yes`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
@@ -45,27 +46,32 @@ durable record. A job without a portal runs on the built-in sandbox.`,
 	root.SetErr(a.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	a.addFlags(root)
-	root.AddCommand(commands(a)...)
+	addCommands(root, a)
 	return root
 }
 
-// commands are all commands, in the order of the help.
-func commands(a *app) []*cobra.Command {
-	return []*cobra.Command{
-		newPlanCommand(a),
-		newRunCommand(a),
-		newApplyCommand(a),
-		newShowCommand(a),
-		newRunsCommand(a),
-		newValidateCommand(a),
-		newServeCommand(a),
-		newScheduleCommand(a),
-		newPortalCommand(a),
-		newCallCommand(a),
-		newSandboxCommand(a),
-		newSchemaCommand(a),
-		newVersionCommand(a),
+// addCommands adds all commands, in the groups of the help.
+func addCommands(root *cobra.Command, a *app) {
+	groups := []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Jobs:", []*cobra.Command{
+			newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newShowCommand(a), newRunsCommand(a), newValidateCommand(a),
+		}},
+		{"Schedules:", []*cobra.Command{newServeCommand(a), newScheduleCommand(a)}},
+		{"Portals:", []*cobra.Command{newPortalCommand(a), newCallCommand(a), newSandboxCommand(a)}},
+		{"Other:", []*cobra.Command{newSchemaCommand(a), newVersionCommand(a)}},
 	}
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.SetHelpCommandGroupID("Other:")
+	root.SetCompletionCommandGroupID("Other:")
 }
 
 func (a *app) addFlags(root *cobra.Command) {

@@ -77,6 +77,7 @@ func (t Terminal) headed(c colour, head, rest, indent string) string {
 // clean makes text from outside harmless to a terminal: control characters,
 // escape sequences and marks that turn the reading direction are spelled out.
 func clean(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	harmless := func(r rune) bool { return unicode.IsPrint(r) }
 	if strings.IndexFunc(s, func(r rune) bool { return !harmless(r) }) < 0 {
 		return s

@@ -1,0 +1,105 @@
+package report_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/report"
+)
+
+func TestDuration(t *testing.T) {
+	t.Parallel()
+
+	tests := map[float64]string{
+		0: "under 0.1 s", 0.44: "0.4 s", 1: "1 s", 9.94: "9.9 s", 59.4: "59 s", 60: "1 min", 75.2: "1 min 15 s",
+		3599.9: "1 h", 7500: "2 h 5 min",
+	}
+	for seconds, want := range tests {
+		if got := report.Duration(seconds); got != want {
+			t.Errorf("duration(%v) = %q, want %q", seconds, got, want)
+		}
+	}
+}
+
+func TestHarmless(t *testing.T) {
+	t.Parallel()
+
+	tests := map[string]string{
+		"": "", "Ana": "Ana", "=1+1": "'=1+1", "@SUM(A1)": "'@SUM(A1)", "+5511999990001": "+5511999990001",
+		"-12,50": "-12,50", "+cmd|' /C calc'!A0": "'+cmd|' /C calc'!A0", "\t=1": "'\t=1", "a=1": "a=1", "-": "-",
+	}
+	for cell, want := range tests {
+		if got := report.Harmless(cell); got != want {
+			t.Errorf("harmless(%q) = %q, want %q", cell, got, want)
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	for _, seed := range []string{"", "Ana", "\x1b[31m", "\u202e", "a\nb", "\xff\xfe", "日本"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := report.Clean(s)
+		if strings.ContainsAny(got, "\x1b\x07\r\n\u202e\u200f") || !utf8.ValidString(got) {
+			t.Errorf("clean(%q) = %q", s, got)
+		}
+	})
+}
+
+// broken are changes that can't be read to their end.
+type broken struct{ err error }
+
+// Changes implements [engine.Changes].
+func (b broken) Changes(context.Context, engine.Filter) iter.Seq2[*engine.Change, error] {
+	return func(yield func(*engine.Change, error) bool) { yield(nil, b.err) }
+}
+
+// full is a disk without room.
+type full struct{}
+
+var errFull = errors.New("no space left")
+
+// Write implements [io.Writer].
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func TestReports_passErrorsOn(t *testing.T) {
+	t.Parallel()
+
+	damaged := errors.New("row 7 is damaged")
+	for name, tt := range map[string]struct {
+		changes engine.Changes
+		sink    interface{ Write(p []byte) (int, error) }
+		want    error
+	}{
+		"changes that can't be read": {broken{damaged}, &bytes.Buffer{}, damaged},
+		"a disk without room":        {testChanges(), full{}, errFull},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			p, r := testPlan(t), testRun(t)
+			p.Changes, r.Changes = tt.changes, tt.changes
+			_, failed := report.Failed(tt.sink, nil, report.FailedChanges(t.Context(), tt.changes, ""))
+			for kind, err := range map[string]error{
+				"plan text":   p.Text(t.Context(), tt.sink, report.Terminal{}),
+				"plan JSON":   p.JSON(t.Context(), tt.sink),
+				"plan HTML":   p.HTML(t.Context(), tt.sink),
+				"plan CSV":    p.CSV(t.Context(), tt.sink),
+				"run text":    r.Text(t.Context(), tt.sink, report.Terminal{}),
+				"failed rows": failed,
+				"failed JSON": report.FailedJSON(tt.sink, r.Result, report.FailedChanges(t.Context(), tt.changes, "")),
+			} {
+				if !errors.Is(err, tt.want) {
+					t.Errorf("%s: error %v, want %v", kind, err, tt.want)
+				}
+			}
+		})
+	}
+}
