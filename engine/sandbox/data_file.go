@@ -55,7 +55,7 @@ func openFile(path string, zone *time.Location, spec seedSpec) (s *store, err er
 	}()
 	j := &journal{path: path, names: map[fieldKey]int64{}, locks: lock, muted: true}
 	s = newStore(j, zone)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the path is the user's own
 	if errors.Is(err, os.ErrNotExist) {
 		s.fill(spec)
 		return s, s.rewrite()
@@ -100,7 +100,7 @@ func (s *store) size() int {
 // crash leaves either the old file or the new one.
 func (s *store) rewrite() error {
 	j := s.log
-	next, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	next, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own
 	if err != nil {
 		return err
 	}

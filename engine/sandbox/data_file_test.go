@@ -252,3 +252,51 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 }
+
+func TestDataFileHoldsTablesAndTypes(t *testing.T) {
+	t.Parallel()
+
+	path := filepath.Join(t.TempDir(), "portal.data")
+	p := open(t, sandbox.Options{DataFile: path})
+	for _, c := range []struct{ method, body string }{
+		{"crm.requisite.add", `{"fields":{"ENTITY_TYPE_ID":3,"ENTITY_ID":1,"PRESET_ID":1,"NAME":"Main"}}`},
+		{"crm.address.add", `{"fields":{"TYPE_ID":1,"ENTITY_TYPE_ID":8,"ENTITY_ID":1,"CITY":"Recife"}}`},
+		{"crm.timeline.comment.add", `{"fields":{"ENTITY_ID":1,"ENTITY_TYPE":"deal","COMMENT":"hello"}}`},
+		{"crm.activity.todo.add", `{"ownerTypeId":2,"ownerId":1,"deadline":"2030-01-01T10:00:00+03:00","title":"call"}`},
+		{"userfieldconfig.add", `{"moduleId":"crm","field":{"entityId":"CRM_41","fieldName":"UF_CRM_41_EXTRA","userTypeId":"string","editFormLabel":{"en":"Extra"}}}`},
+		{"crm.type.add", `{"fields":{"title":"Returns","entityTypeId":1040,"isStagesEnabled":"Y","isCategoriesEnabled":"Y","isClientEnabled":"Y"}}`},
+		{"crm.item.add", `{"entityTypeId":1040,"fields":{"title":"R","contactIds":[1]}}`},
+		{"crm.item.update", `{"entityTypeId":128,"id":1,"useOriginalUfNames":"Y","fields":{"UF_CRM_41_EXTRA":"more"}}`},
+		{"crm.contact.update", `{"id":1,"fields":{"PHONE":[{"VALUE":"+4977","VALUE_TYPE":"HOME"}]}}`},
+	} {
+		p.call(t, c.method, c.body)
+	}
+	again := open(t, sandbox.Options{DataFile: copyFile(t, path)})
+	third := func() *portal { // as written anew from what was read
+		if err := again.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, sandbox.Options{DataFile: copyFile(t, path)})
+	}
+	for _, c := range []struct{ method, body string }{
+		{"crm.requisite.list", `{}`},
+		{"crm.address.list", `{}`},
+		{"crm.timeline.comment.list", `{"filter":{"ENTITY_ID":1,"ENTITY_TYPE":"deal"}}`},
+		{"crm.type.list", `{}`},
+		{"crm.category.list", `{"entityTypeId":1040}`},
+		{"crm.status.list", `{}`},
+		{"userfieldconfig.list", `{"moduleId":"crm","filter":{"entityId":"CRM_41"}}`},
+		{"crm.item.fields", `{"entityTypeId":1040}`},
+		{"crm.item.list", `{"entityTypeId":1040}`},
+		{"crm.item.get", `{"entityTypeId":128,"id":1}`},
+		{"crm.contact.get", `{"id":1}`},
+	} {
+		want := compact(t, p.call(t, c.method, c.body))
+		if got := compact(t, again.call(t, c.method, c.body)); got != want {
+			t.Errorf("%s: got %s, want %s", c.method, got, want)
+		}
+	}
+	if got, want := third().dump(t), p.dump(t); got != want {
+		t.Errorf("a third time: got %s, want %s", got, want)
+	}
+}

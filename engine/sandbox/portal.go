@@ -45,7 +45,8 @@ type Options struct {
 
 	// Faults are what goes wrong, each as [ParseFault] reads it.
 	Faults []string
-	// DataFile keeps the contents; empty: in memory only.
+	// DataFile keeps the contents, so that they outlive the process however it
+	// ends (a power cut may take the last changes); empty: in memory only.
 	DataFile string
 	// Secret is the webhook's; random when empty.
 	Secret string
