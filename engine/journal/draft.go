@@ -68,15 +68,33 @@ func (d *draft) Append(ctx context.Context, cs []*engine.Change) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	err := d.write(ctx, false, func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, insertRow)
+		many, err := tx.PrepareContext(ctx, insertRows(rowsAtOnce))
 		if err != nil {
 			return err
 		}
-		defer insert.Close()
+		defer many.Close()
+		one, err := tx.PrepareContext(ctx, insertRows(1))
+		if err != nil {
+			return err
+		}
+		defer one.Close()
 		for i, c := range cs {
 			c.Seq, c.State = d.last+int64(i)+1, initial(c.Kind)
-			if err := d.insert(ctx, insert, c); err != nil {
-				return err
+		}
+		for some := range slices.Chunk(cs, rowsAtOnce) {
+			if len(some) == rowsAtOnce {
+				err := d.insert(ctx, many, some)
+				if err == nil {
+					continue
+				}
+				if !isUnique(err) {
+					return err
+				}
+			}
+			for i, c := range some {
+				if err := d.insert(ctx, one, some[i:i+1]); err != nil {
+					return doubled(c, err)
+				}
 			}
 		}
 		return nil
@@ -87,14 +105,21 @@ func (d *draft) Append(ctx context.Context, cs []*engine.Change) error {
 	return err
 }
 
-func (d *draft) insert(ctx context.Context, insert *sql.Stmt, c *engine.Change) error {
-	r, err := rowOf(c)
-	if err != nil {
-		return err
+// rowsAtOnce is how many rows one statement inserts: most of the cost of a
+// statement is its own.
+const rowsAtOnce = 25
+
+func (d *draft) insert(ctx context.Context, insert *sql.Stmt, cs []*engine.Change) error {
+	var args []any
+	for _, c := range cs {
+		r, err := rowOf(c)
+		if err != nil {
+			return err
+		}
+		args = append(append(append(args, d.plan), r.planValues()...), r.stateValues()...)
 	}
-	args := append(append([]any{d.plan}, r.planValues()...), r.stateValues()...)
-	_, err = insert.ExecContext(ctx, args...)
-	return doubled(c, err)
+	_, err := insert.ExecContext(ctx, args...)
+	return err
 }
 
 // doubled explains the one rule that a change may break: no two make one item.
@@ -107,24 +132,21 @@ func doubled(c *engine.Change, err error) error {
 
 // Put implements [engine.Draft].
 func (d *draft) Put(ctx context.Context, entries map[engine.Hash][]byte) error {
+	texts := make(map[string]string, len(entries))
+	for hash, value := range entries {
+		texts[hex.EncodeToString(hash[:])] = hex.EncodeToString(value)
+	}
+	list, err := json.Marshal(texts)
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.write(ctx, false, func(tx *sql.Tx) error {
-		put, err := tx.PrepareContext(ctx, `INSERT INTO draft_index (plan, hash, value) VALUES (?, ?, ?)
-			ON CONFLICT DO UPDATE SET value = excluded.value`)
-		if err != nil {
-			return err
-		}
-		defer put.Close()
-		for hash, value := range entries {
-			if value == nil {
-				value = []byte{} // else it would be NULL
-			}
-			if _, err := put.ExecContext(ctx, d.plan, hash[:], value); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err := tx.ExecContext(ctx, `INSERT INTO draft_index (plan, hash, value)
+			SELECT ?, unhex(k.key), unhex(k.value) FROM json_each(?) AS k WHERE true
+			ON CONFLICT DO UPDATE SET value = excluded.value`, d.plan, string(list))
+		return err
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"strings"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -47,8 +48,6 @@ const (
 		import, needs, reason, line, row, plan_crc`
 	stateColumns = `item_id, fields, state, open, attempt, sent_at, error, warnings, state_crc`
 
-	insertRow = `INSERT INTO changes (plan, ` + planColumns + `, ` + stateColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	reviseRow = `UPDATE changes SET (` + planColumns + `, ` + stateColumns + `) =
 		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
 	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -57,6 +56,14 @@ const (
 	saveOutcome = saveState + `(open = 1 OR state = ?3)`
 	selectRow   = `SELECT ` + planColumns + `, ` + stateColumns + ` FROM changes `
 )
+
+// insertRows is the statement that inserts n rows.
+func insertRows(n int) string {
+	columns := strings.Count(planColumns+","+stateColumns, ",") + 2 // and the plan
+	values := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	return `INSERT INTO changes (plan, ` + planColumns + `, ` + stateColumns + `) VALUES ` +
+		values + strings.Repeat(", "+values, n-1)
+}
 
 func (r *row) planPart() []any {
 	return []any{
