@@ -1,16 +1,22 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files of the examples")
 
 // TestExamples runs the examples of every command's help, as they stand.
 func TestExamples(t *testing.T) {
@@ -43,6 +49,9 @@ func writeExamples(t *testing.T, c *cobra.Command, dir string) {
 		if name := below.Name(); name != "help" && name != "completion" && name != "serve" {
 			writeExamples(t, below, dir)
 		}
+	}
+	if !c.Runnable() {
+		return // a topic of the help
 	}
 	if c.Example == "" {
 		t.Errorf("%s: its help has no example", c.CommandPath())
@@ -81,4 +90,133 @@ func ordered(script string) string {
 		files = append(files, line)
 	}
 	return strings.Join(append(commands, files...), "")
+}
+
+// TestExampleFolders plans and runs every job under examples against the demo
+// sandbox. The second run finds nothing to do.
+func TestExampleFolders(t *testing.T) {
+	t.Parallel()
+	// Jobs that work on what another one made.
+	after := map[string]string{"nightly": "onboarding"}
+	folders, err := filepath.Glob(filepath.Join(top, "examples", "*", "*.yaml"))
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, path := range folders {
+		folder, file := filepath.Base(filepath.Dir(path)), filepath.Base(path)
+		t.Run(folder, func(t *testing.T) {
+			t.Parallel()
+			dir := exampleDir(t)
+			if first, ok := after[folder]; ok {
+				bxflow(t, dir, exitDone, "run", filepath.Join("examples", first, first+".yaml"), "--yes", "--quiet")
+			}
+			job := filepath.Join("examples", folder, file)
+			bxflow(t, dir, exitDone, "validate", job)
+			bxflow(t, dir, exitDone, "validate", job, "--portal", "sandbox")
+			plan := bxflow(t, dir, exitDone, "plan", job)
+			golden(t, filepath.Join(folder, "plan.txt"), strings.Join(normalLines(plan), "\n")+"\n")
+			if n := written(t, bxflow(t, dir, exitDone, "run", job, "--yes", "--format", "json")); n == 0 {
+				t.Error("the run wrote nothing; an example should show a change")
+			}
+			if n := written(t, bxflow(t, dir, exitDone, "run", job, "--yes", "--format", "json")); n != 0 {
+				t.Errorf("the second run wrote %d changes, want none", n)
+			}
+			again := bxflow(t, dir, exitDone, "plan", job)
+			if !strings.Contains(again, "Nothing to change.") {
+				t.Errorf("the plan after the runs has changes:\n%s", again)
+			}
+		})
+	}
+}
+
+// TestExample_rowsThatFail runs the onboarding with a file of faults, mends them
+// and runs what came back.
+func TestExample_rowsThatFail(t *testing.T) {
+	t.Parallel()
+	dir := exampleDir(t)
+	job := filepath.Join("examples", "onboarding", "onboarding.yaml")
+	faulty := filepath.Join("examples", "onboarding", "clients-with-errors.csv")
+	out := bxflow(t, dir, exitPartial, "run", job, "--yes", "--quiet", "--param", "file="+faulty)
+	golden(t, filepath.Join("onboarding", "run-with-errors.txt"), strings.Join(normalLines(out), "\n")+"\n")
+	failed := bxflow(t, dir, exitDone, "show", "--failed", "--format", "csv")
+	golden(t, filepath.Join("onboarding", "failed.csv"), failed)
+
+	mended := strings.NewReplacer(
+		"\n;Bruno", "\n055.535.792-95;Bruno", "(11) 1234", "(27) 98103-9208", "31/02/1988", "22/06/1961",
+		"1988-02-30", "08/06/1979", "sem telefone", "+55 21 986418917", "86439063014;Outro", "307.883.654-10;Outro",
+	).Replace(failed)
+	writeFile(t, filepath.Join(dir, "failed.csv"), mended)
+	if n := written(t, bxflow(t, dir, exitDone, "run", job, "--yes", "--format", "json", "--param", "file=failed.csv")); n == 0 {
+		t.Error("the mended rows made nothing")
+	}
+}
+
+// exampleDir is a folder with a copy of the examples.
+func exampleDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS(filepath.Join(top, "examples"))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// bxflow runs the program in a folder, and returns its standard output once it
+// has ended with the code.
+func bxflow(t *testing.T, dir string, code int, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "bxflow", args...)
+	c.Dir, c.Env = dir, childEnv(dir)
+	var stdout, stderr strings.Builder
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	if got := c.ProcessState.ExitCode(); got != code {
+		t.Fatalf("bxflow %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, code, stdout.String(), stderr.String())
+	}
+	return stdout.String()
+}
+
+// written counts the changes of a run's JSON.
+func written(t *testing.T, text string) int {
+	t.Helper()
+	var run struct {
+		Status string
+		Steps  []struct{ Created, Updated, Moved, Deleted int }
+	}
+	if err := json.Unmarshal([]byte(text), &run); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	if run.Status != "succeeded" {
+		t.Errorf("status %q, want succeeded", run.Status)
+	}
+	n := 0
+	for _, s := range run.Steps {
+		n += s.Created + s.Updated + s.Moved + s.Deleted
+	}
+	return n
+}
+
+// golden compares with a file under testdata/examples, or rewrites it with
+// -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "examples", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, path, got)
+		return
+	}
+	want, err := os.ReadFile(path) //nolint:gosec // a golden file
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s; if this is right, run the test with -update (-want +got):\n%s", path, diff)
+	}
 }
