@@ -21,7 +21,7 @@ func (a *app) explain(err error) {
 	}
 	var b bytes.Buffer
 	jobs.Explain(&b, quoted(problems)) //nolint:errcheck // a buffer takes everything
-	fmt.Fprintf(&b, "bxflow: %s; nothing was written\n", countProblems(len(problems)))
+	fmt.Fprintf(&b, "bxflow: %s; nothing was written\n", countProblems(problems))
 	fmt.Fprint(a.stderr, mask(b.String()))
 }
 
@@ -45,9 +45,17 @@ func quoted(problems engine.Problems) engine.Problems {
 	return out
 }
 
-func countProblems(n int) string {
-	if n == 1 {
-		return "1 problem in the job"
+func countProblems(problems engine.Problems) string {
+	files := map[string]bool{}
+	for _, p := range problems {
+		files[p.File] = true
 	}
-	return fmt.Sprintf("%d problems in the job", n)
+	text := "1 problem"
+	if len(problems) > 1 {
+		text = fmt.Sprintf("%d problems", len(problems))
+	}
+	if len(files) > 1 {
+		return fmt.Sprintf("%s in %d jobs", text, len(files))
+	}
+	return text + " in the job"
 }

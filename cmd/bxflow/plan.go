@@ -23,8 +23,9 @@ type planFlags struct {
 func newPlanCommand(a *app) *cobra.Command {
 	var flags planFlags
 	c := &cobra.Command{
-		Use:   "plan JOB",
-		Short: "Show what a job would change; write nothing",
+		Use:               "plan JOB",
+		ValidArgsFunction: completeJobs,
+		Short:             "Show what a job would change; write nothing",
 		Long: `Read the job's data, look everything up, and show exactly what the job would
 change. Nothing is written to the portal. Exit code 10 with --detailed-exitcode
 says that there are changes.`,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/portal"
 	"github.com/bxflow/bxflow/engine/report"
 )
 
@@ -89,29 +91,67 @@ func portalTypes(ctx context.Context, s *session, _ []string) (report.List, erro
 		id, _ := engine.StandardEntity(name)
 		l.Rows = append(l.Rows, []any{name, id, "standard"})
 	}
-	start := 0
-	for {
+	types, err := s.smartProcesses(ctx)
+	var fault *portal.Error
+	if errors.As(err, &fault) && fault.Code == "ACCESS_DENIED" {
+		types, err = s.ownerTypes(ctx)
+	}
+	for _, t := range types {
+		l.Rows = append(l.Rows, []any{t.Title, t.EntityTypeID, "smart process"})
+	}
+	return l, err
+}
+
+// smartProcess is an entity type that the portal's people made.
+type smartProcess struct {
+	Title        string
+	EntityTypeID int `json:"entityTypeId"`
+}
+
+// smartProcesses asks crm.type.list, which answers administrators of the CRM.
+func (s *session) smartProcesses(ctx context.Context) ([]smartProcess, error) {
+	var types []smartProcess
+	for start := 0; ; {
 		result, err := s.Call(ctx, "crm.type.list", map[string]any{"start": start})
 		if err != nil {
-			return l, err
+			return nil, err
 		}
-		var page struct {
-			Types []struct {
-				Title        string
-				EntityTypeID int `json:"entityTypeId"`
-			}
-		}
+		var page struct{ Types []smartProcess }
 		if err := json.Unmarshal(result.Value, &page); err != nil {
-			return l, fmt.Errorf("crm.type.list: %w", err)
+			return nil, fmt.Errorf("crm.type.list: %w", err)
 		}
-		for _, t := range page.Types {
-			l.Rows = append(l.Rows, []any{t.Title, t.EntityTypeID, "smart process"})
-		}
+		types = append(types, page.Types...)
 		if result.Next <= start {
-			return l, nil
+			return types, nil
 		}
 		start = result.Next
 	}
+}
+
+// firstSmartProcess is the lowest entityTypeId of a smart process ("Object
+// types", the REST guide).
+const firstSmartProcess = 128
+
+// ownerTypes asks crm.enum.ownertype, which answers everybody.
+func (s *session) ownerTypes(ctx context.Context) ([]smartProcess, error) {
+	result, err := s.Call(ctx, "crm.enum.ownertype", nil)
+	if err != nil {
+		return nil, err
+	}
+	var all []struct {
+		ID   int
+		Name string
+	}
+	if err := json.Unmarshal(result.Value, &all); err != nil {
+		return nil, fmt.Errorf("crm.enum.ownertype: %w", err)
+	}
+	var types []smartProcess
+	for _, t := range all {
+		if t.ID >= firstSmartProcess {
+			types = append(types, smartProcess{Title: t.Name, EntityTypeID: t.ID})
+		}
+	}
+	return types, nil
 }
 
 func portalFields(ctx context.Context, s *session, args []string) (report.List, error) {

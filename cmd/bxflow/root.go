@@ -70,6 +70,7 @@ func addCommands(root *cobra.Command, a *app) {
 		}
 		root.AddCommand(g.commands...)
 	}
+	root.AddCommand(topics()...)
 	root.SetHelpCommandGroupID("Other:")
 	root.SetCompletionCommandGroupID("Other:")
 }
@@ -102,6 +103,11 @@ func (a *app) start() error {
 	a.log = log
 	a.progress.LogTo(log)
 	return nil
+}
+
+// completeJobs offers the shell the files that may be jobs.
+func completeJobs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
 // formats checks --format against what a command can write.

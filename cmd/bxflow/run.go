@@ -15,8 +15,9 @@ import (
 func newRunCommand(a *app) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use:   "run JOB",
-		Short: "Plan a job, ask, and apply the plan",
+		Use:               "run JOB",
+		ValidArgsFunction: completeJobs,
+		Short:             "Plan a job, ask, and apply the plan",
 		Long: `Plan a job, show the sums and ask, then apply the plan: each change once. Off a
 terminal, --yes must be given. A second run of the same job on the same data
 changes nothing.`,

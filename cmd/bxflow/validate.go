@@ -15,8 +15,9 @@ import (
 
 func newValidateCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "validate FILE|DIR…",
-		Short: "Check job files without running them",
+		Use:               "validate FILE|DIR…",
+		ValidArgsFunction: completeJobs,
+		Short:             "Check job files without running them",
 		Long: `Check job files, or all of a folder. No portal is asked unless --portal names
 one: then names are checked against what it has, and files that jobs read are
 opened as far as their header.`,

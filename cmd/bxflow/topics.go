@@ -1,0 +1,50 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// topics are texts of the help that belong to no command.
+func topics() []*cobra.Command {
+	return []*cobra.Command{
+		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesHelp},
+		{Use: "portals", Short: "How a portal is named and described", Long: portalsHelp},
+	}
+}
+
+const exitCodesHelp = `Exit codes:
+
+    0  done; with --detailed-exitcode: and nothing to change
+    1  could not be finished: portal unreachable, no permission, disk full, …
+    2  the job, a flag or an input file is wrong; nothing was written
+    3  finished, but some rows failed or conflicted
+    4  refused: a guard is broken, a saved plan is stale, used or damaged,
+       another run holds the portal, or the answer was no
+   10  plan --detailed-exitcode: there are changes
+  130  interrupted by Ctrl-C or SIGTERM: stopped at a safe point
+
+Results go to standard output, everything else to standard error.`
+
+const portalsHelp = `A portal is named by --portal, else by the job's portal:, else by BXFLOW_PORTAL;
+without any of them it is the built-in sandbox. It is one of
+
+  sandbox           the built-in sandbox, kept in the state folder
+  sandbox:memory    the same, forgotten at the end
+  https://host/rest/1/secret/
+                    a webhook's URL (http only to this machine)
+  main              a name: looked up in BXFLOW_PORTAL_MAIN, then in the file
+                    that BXFLOW_PORTAL_MAIN_FILE names, then in bxflow.yaml
+                    beside the job or in a folder above it
+
+A bxflow.yaml says what there is to say of portals:
+
+  portals:
+    main: https://host/rest/1/secret/
+    big:
+      url: https://big.example/rest/1/secret/
+      plan: enterprise              # 5 requests a second after a burst of 250
+      limits: {request: 60s, operating: 480s, window: 10m}
+
+The limits are rate (requests a second) and burst, operating (execution time of
+a method) in a window, and request (how long one request may run). --limits sets
+them for one command. rate=0 and operating=0 mean none.
+
+The secret is never shown: https://host/rest/1/***/.`
