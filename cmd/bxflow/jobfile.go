@@ -93,6 +93,9 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job) 
 	if err != nil {
 		return nil, err
 	}
+	if err := a.outlast(ctx, j, s); err != nil {
+		return nil, err
+	}
 	draft, err := j.NewDraft(ctx)
 	if err != nil {
 		return nil, err
@@ -121,6 +124,9 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job) 
 // applyPlan applies a sealed plan as a run of its own. The result comes back
 // whenever the run has begun.
 func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned) (*journal.Run, *engine.Result, error) {
+	if err := a.outlast(ctx, j, p.session); err != nil {
+		return nil, nil, err
+	}
 	started := time.Now()
 	run, err := j.Begin(ctx, p.plan.ID(), started)
 	if err != nil {
@@ -130,7 +136,7 @@ func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned) (*j
 	res, err := engine.Apply(ctx, engine.ApplyOptions{
 		Header: run.Header(), RunID: run.ID(), Started: started, Catalog: p.catalog,
 		Reader: p.session, Writer: p.session, Gauge: p.session, Before: p.before, Log: run,
-		Fence:    p.session.Limits().Request * 5 / 4,
+		Fence:    fence(p.session),
 		Progress: a.progress.Update,
 	})
 	a.progress.Done(err != nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -109,4 +110,18 @@ func (j *Journal) decodeResult(id, text string, sum int64) (engine.Result, error
 		return res, fmt.Errorf("%s: result of run %s: %w", j.path, id, err)
 	}
 	return res, nil
+}
+
+// InDoubt returns when the last change of a portal was sent whose outcome is
+// not known, by any run; the zero time if there is none. Until the portal can't
+// be executing it any longer, a look-up may miss the item that it makes.
+func (j *Journal) InDoubt(ctx context.Context, portal string) (time.Time, error) {
+	var sent int64
+	err := j.db.QueryRowContext(ctx, `SELECT coalesce(max(c.sent_at), 0) FROM runs AS r
+		CROSS JOIN changes AS c ON c.plan = r.plan AND c.open = 1 AND c.state IN ('sent', 'unknown')
+		WHERE r.portal = ?`, portal).Scan(&sent)
+	if err != nil || sent == 0 {
+		return time.Time{}, fault(j.path, err)
+	}
+	return time.UnixMilli(sent), nil
 }

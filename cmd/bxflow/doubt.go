@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/bxflow/bxflow/engine/journal"
+)
+
+// outlast waits until nothing that an interrupted run sent can still be under
+// way on the portal: until then a look-up may miss an item that is just being
+// made, and a plan would make it twice.
+func (a *app) outlast(ctx context.Context, j *journal.Journal, s *session) error {
+	told := false
+	for {
+		sent, err := j.InDoubt(ctx, s.ID())
+		if err != nil {
+			return err
+		}
+		wait := time.Until(sent.Add(fence(s)))
+		if sent.IsZero() || wait <= 0 {
+			return nil
+		}
+		if !told {
+			a.log.Info("an interrupted run left requests under way; waiting until the portal must be done with them", "wait", wait.Round(time.Second))
+			told = true
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// fence is how long after a request was sent it may still take effect on the
+// portal, with a margin.
+func fence(s *session) time.Duration { return s.Limits().Request * 5 / 4 }
