@@ -118,7 +118,7 @@ func (g *governor) status() string {
 		now := time.Now()
 		if g.limits.Rate > 0 {
 			f.Bucket.drain(now, g.limits)
-			parts = append(parts, fmt.Sprintf("bucket %.0f/%.0f, %.1f/s", f.Bucket.Level, g.limits.Burst, f.Bucket.rate(g.limits)))
+			parts = append(parts, fmt.Sprintf("bucket %.0f/%.0f, %.1f/s", min(f.Bucket.Level, g.limits.Burst), g.limits.Burst, f.Bucket.rate(g.limits)))
 		}
 		parts = append(parts, tightest(f, now, g.limits)...)
 	})

@@ -26,8 +26,8 @@
 // Time of one request. The portal cuts a request off after a minute, which
 // leaves the calls in it in doubt. So a batch is as long as what its calls have
 // lately cost allows in 25 seconds (sizing), five while nobody knows, and at
-// most fifty. Requests in flight start at two, and grow while throughput does
-// (gate).
+// most fifty, imports twenty to a call of crm.item.batchImport. Requests in
+// flight start at two, and grow while throughput does (gate).
 //
 // # Repeats
 //

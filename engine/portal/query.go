@@ -130,7 +130,7 @@ func looksLikeReference(s string) bool {
 // become the replacement character, as they do in JSON.
 func percent(s string) string {
 	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
+		s = string([]rune(s))
 	}
 	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }
