@@ -19,9 +19,10 @@ type batch struct {
 	times   *array
 }
 
-// run runs the commands in the order given. It stops at the cut-off of the
-// request, and after the first failure where halt is true.
-func (x *exchange) batch(params *array) object {
+// batch runs the commands in the order given; size is how many of them ran. It
+// stops at the cut-off of the request, and after the first failure where halt is
+// true.
+func (x *exchange) batch(params *array) (answer object, size int) {
 	b := &batch{x: x, results: &array{}, errors: &array{}, totals: &array{}, nexts: &array{}, times: &array{}}
 	var commands *array
 	halt := false
@@ -33,7 +34,7 @@ func (x *exchange) batch(params *array) object {
 			halt = truthy(val)
 		}
 	}
-	size, stop := 0, commands.len()
+	stop := commands.len()
 	if x.half {
 		stop = (stop + 1) / 2
 	}
@@ -50,14 +51,15 @@ func (x *exchange) batch(params *array) object {
 			break
 		}
 	}
-	x.portal.stats.batch(min(size, maxCommands))
+	size = min(size, maxCommands)
+	x.portal.stats.batch(size)
 	return object{
 		{"result", b.results},
 		{"result_error", b.errors},
 		{"result_total", b.totals},
 		{"result_next", b.nexts},
 		{"result_time", b.times},
-	}
+	}, size
 }
 
 func (b *batch) command(name, text string, number int) *apiError {

@@ -33,9 +33,10 @@
 //   - There is one webhook, of user 1, an administrator; its secret is taken for
 //     an access token, too. OAuth has no token server, and permissions beyond
 //     the webhook's scopes don't exist: nobody is refused for lack of a right.
-//   - Where the documentation and the portal's own code name different HTTP
-//     statuses for an error, the portal's is answered (401 INVALID_CREDENTIALS).
-//     Texts are the documented English ones, never those of another language.
+//   - Where sources name different HTTP statuses for an error, one of them is
+//     answered (401 INVALID_CREDENTIALS, 403 insufficient_scope): clients go by
+//     the code. Texts are the documented English ones, never those of another
+//     language.
 //   - An empty bucket takes exactly its burst, and a rejected request doesn't
 //     count. The documentation can also be read as one more, and as counting.
 //   - At its limit in time a request's connection is closed, without a gateway's

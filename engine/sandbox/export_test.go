@@ -14,3 +14,14 @@ func RestName(upper string) string { return restName(upper) }
 
 // Like is SQL's LIKE.
 func Like(text, pattern string) bool { return like(text, pattern) }
+
+// LoadRecord reads one record of a data file into a portal's contents.
+func (p *Portal) LoadRecord(rec []byte) error {
+	r := &reader{s: p.store, texts: map[string]any{}}
+	for _, e := range p.store.sortedEntities() {
+		for _, f := range e.fields {
+			r.names = append(r.names, fieldKey{e.typeID, f.upper})
+		}
+	}
+	return r.record(rec)
+}

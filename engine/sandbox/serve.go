@@ -174,24 +174,26 @@ func (p *Portal) process(ctx context.Context, req *request, f *Fault) *answer {
 		case r.err != nil:
 			return refusal(r.err)
 		}
-		return success(object{{"result", r.value}}, r)
+		return success(object{{"result", r.value}}, r, 1)
 	}
 	if p.limits.charge == ChargeBatch && p.limits.blocked("batch") {
 		p.stats.rejected()
 		return refusal(fault(http.StatusTooManyRequests, "OPERATION_TIME_LIMIT", "Method is blocked due to operation time limit."))
 	}
-	r := &result{value: x.batch(req.params)}
+	value, size := x.batch(req.params)
 	if x.aborted {
 		return &answer{drop: true}
 	}
-	r.time = x.timing(req.began, "batch")
-	return success(object{{"result", r.value}}, r)
+	r := &result{value: value, time: x.timing(req.began, "batch")}
+	return success(object{{"result", r.value}}, r, size+1)
 }
 
 // webhookUser owns the webhook: an administrator.
 const webhookUser = 1
 
-func success(out object, r *result) *answer {
+// success writes the answer of a request of so many commands.
+func success(out object, r *result, commands int) *answer {
+	const usual = 2500 // bytes of an item
 	if r.next != nil {
 		out = append(out, pair{"next", *r.next})
 	}
@@ -199,7 +201,7 @@ func success(out object, r *result) *answer {
 		out = append(out, pair{"total", *r.total})
 	}
 	out = append(out, pair{"time", r.time})
-	return &answer{status: http.StatusOK, body: appendJSON(make([]byte, 0, 4096), out)}
+	return &answer{status: http.StatusOK, body: appendJSON(make([]byte, 0, usual*commands), out)}
 }
 
 func refusal(err *apiError) *answer {
