@@ -30,16 +30,15 @@ is refused.`,
 			if err := a.mayAsk(yes); err != nil {
 				return err
 			}
-			ended := &engine.Result{}
-			err := a.applyCommand(c.Context(), args[0], yes, ended)
-			return a.tellEnd(c.Context(), ended, err)
+			var end ending
+			return a.tellEnd(c.Context(), &end, a.applyCommand(c.Context(), args[0], yes, &end))
 		},
 	}
 	addYes(c, &yes)
 	return c
 }
 
-func (a *app) applyCommand(ctx context.Context, path string, yes bool, ended *engine.Result) error {
+func (a *app) applyCommand(ctx context.Context, path string, yes bool, end *ending) error {
 	f, err := os.Open(path) //nolint:gosec // the user's own argument
 	if err != nil {
 		return usage("%w", err)
@@ -57,13 +56,12 @@ func (a *app) applyCommand(ctx context.Context, path string, yes bool, ended *en
 	if err != nil {
 		return err
 	}
-	ended.Job, ended.Plan, ended.Portal = plan.Header().Job, plan.ID(), plan.Header().Portal.Address
+	end.Job, end.Plan, end.Portal = plan.Header().Job, plan.ID(), plan.Header().Portal.Address
 	p, err := a.checkSaved(ctx, plan)
 	if err != nil {
 		return err
 	}
-	describe(ended, p)
-	return a.approveAndApply(ctx, j, p, yes)
+	return a.approveAndApply(ctx, j, p, yes, end)
 }
 
 // checkSaved says whether a saved plan still may be applied: once, in time, to

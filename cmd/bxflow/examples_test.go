@@ -163,7 +163,7 @@ func exampleDir(t *testing.T) string {
 
 // bxflow runs the program in a folder, and returns its standard output once it
 // has ended with the code.
-func bxflow(t *testing.T, dir string, code int, args ...string) string {
+func bxflow(t testing.TB, dir string, code int, args ...string) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "bxflow", args...)
 	c.Dir, c.Env = dir, childEnv(dir)
@@ -181,7 +181,7 @@ func bxflow(t *testing.T, dir string, code int, args ...string) string {
 }
 
 // written counts the changes of a run's JSON.
-func written(t *testing.T, text string) int {
+func written(t testing.TB, text string) int {
 	t.Helper()
 	var run struct {
 		Status string

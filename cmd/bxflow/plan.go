@@ -67,12 +67,12 @@ func (a *app) planCommand(ctx context.Context, path string, flags planFlags) (er
 	if err != nil {
 		return err
 	}
-	next := a.command("run", path)
+	next := a.again("run", path)
 	if flags.out != "" && p.broken == nil {
 		if err := savePlan(ctx, j, p.plan, flags.out); err != nil {
 			return err
 		}
-		next = a.command("apply", flags.out)
+		next = a.applyAgain(flags.out)
 	}
 	view := p.view(flags.rows)
 	view.All, view.Next = flags.all, next
@@ -86,6 +86,14 @@ func (a *app) planCommand(ctx context.Context, path string, flags planFlags) (er
 		return exit(exitChanges)
 	}
 	return nil
+}
+
+// applyAgain is the command that applies a saved plan. Its parameters are in it.
+func (a *app) applyAgain(file string) string {
+	if a.flags.portal == "" {
+		return a.command("apply", file)
+	}
+	return a.command("apply", file, "--portal", mask(a.flags.portal))
 }
 
 func (a *app) showPlan(ctx context.Context, p report.Plan) error {

@@ -30,9 +30,8 @@ changes nothing.`,
 			if err := a.mayAsk(yes); err != nil {
 				return err
 			}
-			ended := &engine.Result{}
-			err := a.runCommand(c.Context(), args[0], yes, ended)
-			return a.tellEnd(c.Context(), ended, err)
+			var end ending
+			return a.tellEnd(c.Context(), &end, a.runCommand(c.Context(), args[0], yes, &end))
 		},
 	}
 	addYes(c, &yes)
@@ -43,12 +42,12 @@ func addYes(c *cobra.Command, yes *bool) {
 	c.Flags().BoolVarP(yes, "yes", "y", false, "apply without asking")
 }
 
-func (a *app) runCommand(ctx context.Context, path string, yes bool, ended *engine.Result) error {
+func (a *app) runCommand(ctx context.Context, path string, yes bool, end *ending) error {
 	job, err := a.loadJob(path, false)
 	if err != nil {
 		return err
 	}
-	ended.Job = job.Name
+	end.Job = job.Name
 	j, err := a.openJournal(ctx)
 	if err != nil {
 		return err
@@ -57,42 +56,41 @@ func (a *app) runCommand(ctx context.Context, path string, yes bool, ended *engi
 	if err != nil {
 		return err
 	}
-	describe(ended, p)
-	return a.approveAndApply(ctx, j, p, yes)
+	return a.approveAndApply(ctx, j, p, yes, end)
 }
 
-// describe notes what is known of a run that may not come about.
-func describe(ended *engine.Result, p *planned) {
-	h := p.plan.Header()
-	ended.Job, ended.Plan, ended.Portal = h.Job, h.ID, h.Portal.Address
-	ended.Steps, ended.Usage = engine.StepResults(h, nil), p.session.Usage()
+// ending is what is known of a run that may not come about.
+type ending struct {
+	engine.Result
+	told bool // the run came about, and its result was printed
 }
 
 // tellEnd prints, as JSON, how a command ended that never came to a run: a
 // program that reads its output always finds one object, unless what was typed
 // is wrong.
-func (a *app) tellEnd(ctx context.Context, ended *engine.Result, err error) error {
-	var told *exitError
-	if err == nil || a.flags.format != "json" || errors.As(err, &told) && told.err == nil {
+func (a *app) tellEnd(ctx context.Context, end *ending, err error) error {
+	if err == nil || end.told || a.flags.format != "json" {
 		return err
 	}
-	ended.Format, ended.Error = engine.PlanFormat, mask(err.Error())
+	end.Format, end.Error = engine.PlanFormat, mask(err.Error())
 	switch codeOf(ctx, err) {
 	case exitUsage:
 		return err
 	case exitRefused:
-		ended.Status = engine.StatusRefused
+		end.Status = engine.StatusRefused
 	case exitInterrupted:
-		ended.Status = engine.StatusInterrupted
+		end.Status = engine.StatusInterrupted
 	default:
-		ended.Status = engine.StatusFailed
+		end.Status = engine.StatusFailed
 	}
-	return errors.Join(err, report.Run{Result: ended}.JSON(a.stdout))
+	return errors.Join(err, report.Run{Result: &end.Result}.JSON(a.stdout))
 }
 
 // approveAndApply asks about a plan, applies it and shows the result.
-func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planned, yes bool) error {
+func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planned, yes bool, end *ending) error {
 	h := p.plan.Header()
+	end.Job, end.Plan, end.Portal = h.Job, h.ID, h.Portal.Address
+	end.Steps, end.Usage = engine.StepResults(h, nil), p.session.Usage()
 	if err := p.refusal(); err != nil {
 		return err
 	}
@@ -106,13 +104,17 @@ func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planne
 		}
 	}
 	run, res, err := a.applyPlan(ctx, j, p)
-	if run == nil {
+	if run != nil {
+		end.Run = run.ID()
+	}
+	if res == nil {
 		return err
 	}
 	view := report.Run{Result: res, Changes: run, Rows: 20, Next: a.afterRun(res)}
 	if showing := a.showRun(context.WithoutCancel(ctx), view); showing != nil {
 		return errors.Join(err, showing)
 	}
+	end.told = true
 	if err != nil && res.Error == "" && res.Status != engine.StatusInterrupted {
 		return err
 	}
@@ -154,6 +156,9 @@ func shortRun(id string) string {
 // command is a command line to be typed next, with the state folder that this
 // one was given.
 func (a *app) command(args ...string) string {
+	if a.flags.stateGiven {
+		args = append(args, "--state", a.flags.state)
+	}
 	line := "bxflow"
 	for _, arg := range args {
 		if strings.ContainsAny(arg, " \t\"'$&|<>()*?;") {
@@ -161,8 +166,20 @@ func (a *app) command(args ...string) string {
 		}
 		line += " " + arg
 	}
-	if a.flags.stateGiven {
-		line += " --state " + a.flags.state
-	}
 	return line
+}
+
+// again is command for the same portal and parameters as this command line's.
+// The secret of a portal that was given by its URL is masked.
+func (a *app) again(args ...string) string {
+	if a.flags.portal != "" {
+		args = append(args, "--portal", mask(a.flags.portal))
+	}
+	if a.flags.limits != "" {
+		args = append(args, "--limits", a.flags.limits)
+	}
+	for _, p := range a.flags.params {
+		args = append(args, "--param", p)
+	}
+	return a.command(args...)
 }
