@@ -122,7 +122,7 @@ func (p *Progress) Done(failed bool) {
 func (p *Progress) begin() {
 	p.tracker = &progress.Tracker{Message: p.phase, AutoStopDisabled: true}
 	p.bar = progress.NewWriter()
-	p.bar.SetOutputWriter(p.out)
+	p.bar.SetOutputWriter(fromMargin{p.out})
 	p.bar.SetStyle(barStyle())
 	p.bar.SetUpdateFrequency(100 * time.Millisecond)
 	p.bar.SetTerminalWidth(p.width)
@@ -143,6 +143,18 @@ func (p *Progress) end(failed bool) {
 	}
 	p.renderer.Wait()
 	p.bar, p.tracker = nil, nil
+}
+
+// fromMargin begins whatever it writes at the left margin: a terminal echoes ^C
+// where the cursor is, which would shift the bar.
+type fromMargin struct{ w io.Writer }
+
+// Write implements [io.Writer].
+func (m fromMargin) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(m.w, "\r"); err != nil {
+		return 0, err
+	}
+	return m.w.Write(b)
 }
 
 func barStyle() progress.Style {
