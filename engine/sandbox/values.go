@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +62,8 @@ func isBlank(raw any) bool {
 	}
 }
 
-// intOf is PHP's (int): the digits that a text begins with, else 0.
+// intOf is an integer column's idea of a value: the digits that a text begins
+// with, else 0.
 func intOf(raw any) int64 {
 	switch v := raw.(type) {
 	case int64:
@@ -77,7 +79,10 @@ func intOf(raw any) int64 {
 		}
 		return 0
 	case string:
-		return int64(leadingNumber(v, false))
+		if n, err := strconv.ParseInt(leadingNumber(v, false), 10, 64); err == nil {
+			return n
+		}
+		return 0
 	case *array:
 		return min(int64(v.len()), 1)
 	default:
@@ -91,36 +96,48 @@ func floatOf(raw any) float64 {
 	case float64:
 		return v
 	case string:
-		return leadingNumber(v, true)
+		f, err := strconv.ParseFloat(leadingNumber(v, true), 64)
+		if err != nil || math.IsInf(f, 0) {
+			return 0
+		}
+		return f
 	default:
 		return float64(intOf(raw))
 	}
 }
 
-func leadingNumber(s string, fraction bool) float64 {
+// leadingNumber reads the number that a text begins with: a whole one, or one
+// with a fraction and an exponent.
+func leadingNumber(s string, fraction bool) string {
 	s = strings.TrimLeft(s, " \t\n\r\v\f")
-	end, seenDot, seenDigit := 0, false, false
-	for end < len(s) {
-		switch c := s[end]; {
-		case isDigit(c):
-			seenDigit = true
-		case (c == '-' || c == '+') && end == 0:
-		case c == '.' && fraction && !seenDot:
-			seenDot = true
-		default:
-			goto done
-		}
+	end := 0
+	if end < len(s) && (s[end] == '-' || s[end] == '+') {
 		end++
 	}
-done:
-	if !seenDigit {
-		return 0
+	end = digitsEnd(s, end)
+	if !fraction {
+		return s[:end]
 	}
-	f, err := strconv.ParseFloat(s[:end], 64)
-	if err != nil || f >= 1<<62 || f <= -1<<62 {
-		return 0
+	if end < len(s) && s[end] == '.' {
+		end = digitsEnd(s, end+1)
 	}
-	return f
+	if end < len(s) && (s[end] == 'e' || s[end] == 'E') {
+		exp := end + 1
+		if exp < len(s) && (s[exp] == '-' || s[exp] == '+') {
+			exp++
+		}
+		if after := digitsEnd(s, exp); after > exp {
+			end = after
+		}
+	}
+	return s[:end]
+}
+
+func digitsEnd(s string, from int) int {
+	for from < len(s) && isDigit(s[from]) {
+		from++
+	}
+	return from
 }
 
 // textOf is PHP's (string), with an empty text for arrays.
