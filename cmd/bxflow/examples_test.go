@@ -163,35 +163,35 @@ func exampleDir(t *testing.T) string {
 
 // bxflow runs the program in a folder, and returns its standard output once it
 // has ended with the code.
-func bxflow(t testing.TB, dir string, code int, args ...string) string {
-	t.Helper()
-	c := exec.CommandContext(t.Context(), "bxflow", args...)
+func bxflow(tb testing.TB, dir string, code int, args ...string) string {
+	tb.Helper()
+	c := exec.CommandContext(tb.Context(), "bxflow", args...)
 	c.Dir, c.Env = dir, childEnv(dir)
 	var stdout, stderr strings.Builder
 	c.Stdout, c.Stderr = &stdout, &stderr
 	err := c.Run()
 	var ended *exec.ExitError
 	if err != nil && !errors.As(err, &ended) {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if got := c.ProcessState.ExitCode(); got != code {
-		t.Fatalf("bxflow %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, code, stdout.String(), stderr.String())
+		tb.Fatalf("bxflow %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, code, stdout.String(), stderr.String())
 	}
 	return stdout.String()
 }
 
 // written counts the changes of a run's JSON.
-func written(t testing.TB, text string) int {
-	t.Helper()
+func written(tb testing.TB, text string) int {
+	tb.Helper()
 	var run struct {
 		Status string
 		Steps  []struct{ Created, Updated, Moved, Deleted int }
 	}
 	if err := json.Unmarshal([]byte(text), &run); err != nil {
-		t.Fatalf("%v in %s", err, text)
+		tb.Fatalf("%v in %s", err, text)
 	}
 	if run.Status != "succeeded" {
-		t.Errorf("status %q, want succeeded", run.Status)
+		tb.Errorf("status %q, want succeeded", run.Status)
 	}
 	n := 0
 	for _, s := range run.Steps {
@@ -212,7 +212,7 @@ func golden(t *testing.T, name, got string) {
 		writeFile(t, path, got)
 		return
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // a golden file
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,7 +57,7 @@ func BenchmarkFigureOnboarding(b *testing.B) {
 	for b.Loop() {
 		dir := b.TempDir()
 		writeFigureJob(b, dir, rows)
-		portal := startPortal(b, dir, "--rate", fmt.Sprint(rate), "--burst", fmt.Sprint(burst)) //nolint:perfsprint // as the flag has it
+		portal := startPortal(b, dir, "--rate", strconv.Itoa(rate), "--burst", strconv.Itoa(burst))
 		args := []string{
 			"run", "figures.yaml", "--yes", "--format", "json",
 			"--portal", portal.url, "--limits", fmt.Sprintf("rate=%d,burst=%d", rate, burst),

@@ -85,7 +85,10 @@ func (p *Progress) update(at engine.Progress) []slog.Attr {
 	now := time.Now()
 	if at.Phase != p.phase {
 		p.end(false)
-		p.phase, p.began, p.logged, p.pace = at.Phase, now, now, pace{}
+		if p.phase == "" {
+			p.logged = now // not at every change: jobs at work together have phases of their own
+		}
+		p.phase, p.began, p.pace = at.Phase, now, pace{}
 	}
 	p.pace.add(now, at.Done)
 	if !p.bars {
