@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -163,10 +164,10 @@ func TestReadme_job(t *testing.T) {
 	}
 }
 
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
+func writeFile(tb testing.TB, path, text string) {
+	tb.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -259,7 +260,7 @@ func TestReadme_exitCodes(t *testing.T) {
 	}
 	var want []string
 	for _, code := range []int{exitDone, exitUnfinished, exitUsage, exitPartial, exitRefused, exitChanges, exitInterrupted} {
-		want = append(want, fmt.Sprint(code)) //nolint:perfsprint // strconv for this one line
+		want = append(want, strconv.Itoa(code))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("exit codes (-exit.go +README.md):\n%s", diff)
