@@ -35,7 +35,13 @@ type ApplyOptions struct {
 	// Fence is how long after a create was sent it may still take effect: 1.25
 	// times the portal's limit for one request. Only after it is a create
 	// whose answer was lost sent again.
-	Fence    time.Duration
+	Fence time.Duration
+	// Recheck compares the portal with the plan before anything of it is
+	// written, however fresh it is: for plans that were saved.
+	Recheck bool
+	// Strict refuses the whole run, with a [DriftError], if the portal is not
+	// as the plan saw it. Otherwise only the changes concerned are conflicts.
+	Strict   bool
 	Progress func(Progress)
 }
 
@@ -84,6 +90,11 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.recall(ctx); err != nil {
 		return err
 	}
+	if r.o.Strict {
+		if err := r.checkStrictly(ctx); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, r.queue.wake)
@@ -127,12 +138,9 @@ func (r *runner) recall(ctx context.Context) error {
 func (r *runner) load(ctx context.Context) error {
 	after := int64(0)
 	for {
-		var page []*Change
-		for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StatePlanned}, After: after, Limit: pageSize}) {
-			if err != nil {
-				return stopped(ctx, err)
-			}
-			page = append(page, c)
+		page, err := r.page(ctx, after)
+		if err != nil {
+			return stopped(ctx, err)
 		}
 		if len(page) == 0 {
 			r.queue.loaded()
@@ -148,6 +156,18 @@ func (r *runner) load(ctx context.Context) error {
 	}
 }
 
+// page reads the next planned changes.
+func (r *runner) page(ctx context.Context, after int64) ([]*Change, error) {
+	var page []*Change
+	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StatePlanned}, After: after, Limit: pageSize}) {
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, c)
+	}
+	return page, nil
+}
+
 // stopped hides the errors that a cancelled context causes everywhere.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -156,8 +176,16 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// admit puts changes into the queue, behind what they need.
+// admit puts changes into the queue, behind what they need. Those of a plan
+// that is no longer fresh are compared with the portal first.
 func (r *runner) admit(ctx context.Context, page []*Change) error {
+	var settled []*Change
+	if r.o.Recheck || time.Since(r.o.Header.Created) > believed {
+		var err error
+		if settled, err = r.recheck(ctx, page); err != nil {
+			return err
+		}
+	}
 	refs := map[string]bool{}
 	for _, c := range page {
 		for _, ref := range c.Needs {
@@ -169,7 +197,7 @@ func (r *runner) admit(ctx context.Context, page []*Change) error {
 		return err
 	}
 	skipped := r.queue.add(page, made)
-	return r.settle(ctx, skipped)
+	return r.settle(ctx, append(settled, skipped...))
 }
 
 // work sends batches and resolves doubts until nothing is left.
@@ -207,13 +235,8 @@ func (r *runner) send(ctx context.Context, batch []*task) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		now := time.Now()
-		for _, c := range changes {
-			c.State, c.SentAt = StateSent, now.UnixMilli()
-			c.Attempt++
-		}
 		intended = true
-		return r.o.Log.Sent(context.WithoutCancel(ctx), changes, now)
+		return r.o.Log.Sent(context.WithoutCancel(ctx), changes, time.Now())
 	})
 	if err != nil {
 		if !intended && ctx.Err() != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,7 +46,7 @@ func complete(t *testing.T, w *world, n int) {
 		}
 	}
 	for i := range n {
-		if got := contacts[fmt.Sprint(70000+i)]; got != 1 {
+		if got := contacts[strconv.Itoa(70000+i)]; got != 1 {
 			t.Errorf("row %d has %d contacts", i, got)
 		}
 		if got := cards[fmt.Sprintf("Card of Cliente %d", i)]; got != 1 {
@@ -79,7 +80,7 @@ func TestApplyThroughFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, sandbox.Options{Rate: 20, Burst: 50, RequestLimit: 4 * time.Second, Latency: 50 * time.Millisecond, Faults: faults})
 				const n = 400
-				w.file("rows.csv", manyRows(n))
+				w.rows(manyRows(n))
 				result := w.run(w.job(onboarding))
 				if result.Status != engine.StatusSucceeded {
 					t.Errorf("run ends %s: %s", result.Status, result.Error)
@@ -105,7 +106,7 @@ func interrupted(t *testing.T, after time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, sandbox.Options{Rate: 2, Burst: 10, RequestLimit: 4 * time.Second, Latency: 300 * time.Millisecond})
-		w.file("rows.csv", manyRows(500))
+		w.rows(manyRows(500))
 		h, _ := w.plan(w.job(onboarding))
 		client := w.open()
 		catalog, err := client.Catalog(t.Context(), h.Needs)
@@ -160,7 +161,7 @@ func TestOnErrorStops(t *testing.T) {
 	for i := range 300 {
 		fmt.Fprintf(&b, "%d,\n", 70000+i)
 	}
-	w.file("rows.csv", b.String())
+	w.rows(b.String())
 	job := w.job("version: 1\nname: stops\non_error: {stop_after: 60}\nsteps:\n  - select: contact\n  - update: contact\n    set: {name: null, lastName: null}\n")
 	h, changes := w.plan(job)
 	if h.Cleared == 0 {

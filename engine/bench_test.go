@@ -11,7 +11,7 @@ import (
 // limits.
 func BenchmarkPlan(b *testing.B) {
 	w := newWorld(b, sandbox.Options{RequestLimit: time.Minute})
-	w.file("rows.csv", manyRows(5000))
+	w.rows(manyRows(5000))
 	job := w.job(matched)
 	changes := 0
 	for b.Loop() {
@@ -34,7 +34,7 @@ func BenchmarkApply(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		w := newWorld(b, sandbox.Options{RequestLimit: time.Minute})
-		w.file("rows.csv", manyRows(5000))
+		w.rows(manyRows(5000))
 		h, _ := w.plan(w.job(matched))
 		b.StartTimer()
 		w.apply(h)

@@ -33,7 +33,7 @@ func TestRequestBudget(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const n, rate, burst = 5000, 20.0, 50
 				w := newWorld(t, sandbox.Options{Seed: seed, Rate: rate, Burst: burst, RequestLimit: time.Minute})
-				w.file("rows.csv", manyRows(n))
+				w.rows(manyRows(n))
 				job := w.job(matched)
 				if seed == "empty" {
 					job = w.job("  - read: rows.csv\n  - import: contact\n    id: client\n    match: originId\n    fields: {originId: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n  - create: deal\n    fields: {title: \"Card of ${{ row.name }}\", contactId: \"${{ client.id }}\"}\n")

@@ -82,13 +82,16 @@ type Change struct {
 	// ExternalKey is the key that a created item carries, so that it is found
 	// again when an answer is lost.
 	ExternalKey string
-	KeyField    string                 // REST name of the field that carries it
-	Fields      map[string]FieldChange // by REST name
-	Import      bool                   // make the item without automation
-	Needs       []string               // refs of planned items that must be made first
-	Reason      string                 // why: of a skip, a conflict or an invalid row
-	Line        int                    // of the record in its file, 0 if none
-	Row         []string               // the cells of the record, so that it can be written out if it fails
+	KeyField    string // REST name of the field that carries it
+	// Match names the fields by which an import looked for the item before it
+	// planned to make it.
+	Match  []string
+	Fields map[string]FieldChange // by REST name
+	Import bool                   // make the item without automation
+	Needs  []string               // refs of planned items that must be made first
+	Reason string                 // why: of a skip, a conflict or an invalid row
+	Line   int                    // of the record in its file, 0 if none
+	Row    []string               // the cells of the record, so that it can be written out if it fails
 
 	// The rest is the journal's, once the change belongs to a run.
 

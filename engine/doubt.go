@@ -132,7 +132,7 @@ func (r *runner) resolveItems(ctx context.Context, typeID int, tasks []*task) er
 		case c.Kind == KindDelete && !there, c.Kind != KindDelete && there && r.holds(entity, c, item):
 			c.State, c.Error = StateDone, ""
 		case c.Kind != KindDelete && !there:
-			c.State, c.Error = StateConflict, "the item is gone"
+			c.State, c.Error = StateConflict, fmt.Sprintf("%s %d is gone", entity.Name, c.ID)
 		case looked.Sub(time.UnixMilli(c.SentAt)) >= r.o.Fence:
 			c.State, c.Error = StatePlanned, ""
 		default:

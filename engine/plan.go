@@ -131,8 +131,9 @@ type Filter struct {
 // it says is on disk, whatever happens next.
 type Log interface {
 	Changes
-	// Sent records that the changes are about to leave, at that time. It must
-	// return before the first byte does.
+	// Sent records that the changes are about to leave, at that time: it sets
+	// their State, Attempt and SentAt. It must return before the first byte
+	// leaves.
 	Sent(ctx context.Context, changes []*Change, at time.Time) error
 	// Settle records what became of changes: their State, ID, Error, Warnings
 	// and After fields.

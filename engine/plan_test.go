@@ -43,7 +43,7 @@ const rows = "cpf,name,phone,plan,paid\n" +
 func TestSecondRunPlansNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sandbox.Options{})
-	w.file("rows.csv", rows)
+	w.rows(rows)
 	job := w.job(onboarding)
 
 	h, _ := w.plan(job)
@@ -255,7 +255,7 @@ func TestPlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, sandbox.Options{})
-			w.file("rows.csv", tt.rows)
+			w.rows(tt.rows)
 			h, changes := w.plan(w.job(tt.job))
 			if diff := cmp.Diff(tt.want, h.Summary); diff != "" {
 				t.Errorf("summary (-want +got):\n%s%s", diff, show(changes))
@@ -300,7 +300,7 @@ func TestSharedKeysDoNotDependOnOrder(t *testing.T) {
     fields: {title: "${{ row.card }}", companyId: "${{ company.id }}"}
 `
 	w := newWorld(t, sandbox.Options{})
-	w.file("rows.csv", "company,card\nNovo SA,one\nNovo SA,two\nOutra SA,three\n")
+	w.rows("company,card\nNovo SA,one\nNovo SA,two\nOutra SA,three\n")
 	h, _ := w.plan(w.job(job))
 	if want := (engine.Counts{Create: 5, Unchanged: 1}); h.Summary != want {
 		t.Fatalf("first plan: %+v, want %+v", h.Summary, want)
@@ -309,7 +309,7 @@ func TestSharedKeysDoNotDependOnOrder(t *testing.T) {
 		t.Errorf("warnings %q don't name key:", h.Warnings)
 	}
 	w.apply(h)
-	w.file("rows.csv", "company,card\nOutra SA,three\nNovo SA,two\nNovo SA,one\n")
+	w.rows("company,card\nOutra SA,three\nNovo SA,two\nNovo SA,one\n")
 	h, changes := w.plan(w.job(job))
 	if h.Summary.Writes() != 0 {
 		t.Errorf("rows in another order:\n%s", show(changes))
@@ -319,7 +319,7 @@ func TestSharedKeysDoNotDependOnOrder(t *testing.T) {
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sandbox.Options{})
-	w.file("rows.csv", rows)
+	w.rows(rows)
 	job := w.job("version: 1\nname: guarded\nguard: [plan.create < 5, plan.rows == 3]\nsteps:" + onboarding)
 	_, _, err := w.try(job)
 	broken, ok := errors.AsType[*engine.GuardError](err)

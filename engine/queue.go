@@ -42,22 +42,23 @@ func newTask(c *Change) *task { return &task{change: c} }
 //
 // It holds a window of the plan; the runner's loader fills it.
 type queue struct {
-	mu       sync.Mutex
-	news     chan struct{} // closed and replaced whenever something changed
-	ready    readyHeap
-	doubts   []*task
-	last     map[ItemKey]*task // the last unsettled task of each item
-	ids      map[string]int64  // of made items, by ref
-	failed   map[string]bool   // refs that were not made
-	open     int               // tasks not settled
-	sending  int               // tasks in batches
-	complete bool              // the loader has nothing more
-	full     bool              // the loader waits for room
-	answered bool              // a batch came back: the portal's pace is known
+	mu        sync.Mutex
+	news      chan struct{} // closed and replaced whenever something changed
+	ready     readyHeap
+	doubts    []*task
+	last      map[ItemKey]*task // the last unsettled task of each item
+	ids       map[string]int64  // of made items, by ref
+	failed    map[string]bool   // refs that were not made
+	conflicts map[ItemKey]bool  // items that are not as the plan saw them
+	tasks     map[*task]bool    // not settled
+	sending   int               // tasks in batches
+	complete  bool              // the loader has nothing more
+	full      bool              // the loader waits for room
+	answered  bool              // a batch came back: the portal's pace is known
 }
 
 func newQueue() *queue {
-	return &queue{news: make(chan struct{}), last: map[ItemKey]*task{}, ids: map[string]int64{}, failed: map[string]bool{}}
+	return &queue{news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, failed: map[string]bool{}, conflicts: map[ItemKey]bool{}}
 }
 
 // wake makes every waiter look again.
@@ -86,7 +87,7 @@ func (q *queue) room(ctx context.Context) bool {
 	for {
 		q.mu.Lock()
 		news := q.news
-		full := q.open > windowSize-pageSize
+		full := len(q.tasks) > windowSize-pageSize
 		if full && !q.full {
 			q.full = true
 			q.wakeLocked()
@@ -115,15 +116,16 @@ func (q *queue) add(changes []*Change, made map[string]Made) []*Change {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for ref, m := range made {
-		switch {
-		case m.State == StateDone:
-			q.ids[ref] = m.ID
-		case m.State.Final():
-			q.failed[ref] = true
+		if m.State.Final() {
+			q.note(ref, m)
 		}
 	}
 	var skipped []*Change
 	for _, c := range changes {
+		if c.State.Final() { // settled by what the portal has by now
+			q.settled(c)
+			continue
+		}
 		if reason := q.impossible(c); reason != "" {
 			skipped = append(skipped, skip(c, reason))
 			if c.Kind == KindCreate {
@@ -135,6 +137,26 @@ func (q *queue) add(changes []*Change, made map[string]Made) []*Change {
 	}
 	q.wakeLocked()
 	return skipped
+}
+
+// note takes in what became of a planned item. A conflict leaves the id of an
+// item that there is usable for links.
+func (q *queue) note(ref string, m Made) {
+	if m.ID != 0 && m.State != StateFailed && m.State != StateQuarantined {
+		q.ids[ref] = m.ID
+	} else {
+		q.failed[ref] = true
+	}
+}
+
+// settled takes in a change that needs no sending.
+func (q *queue) settled(c *Change) {
+	if c.Kind == KindCreate {
+		q.note(c.Ref, Made{State: c.State, ID: c.ID})
+	}
+	if c.State == StateConflict {
+		q.conflicts[c.itemKey()] = true
+	}
 }
 
 func skip(c *Change, reason string) *Change {
@@ -149,12 +171,15 @@ func (q *queue) impossible(c *Change) string {
 			return "needs " + ref + ", which was not made"
 		}
 	}
+	if q.conflicts[c.itemKey()] {
+		return "an earlier change of the item is in conflict"
+	}
 	return ""
 }
 
 // enqueue lines a task up behind what it needs.
 func (q *queue) enqueue(t *task) {
-	q.open++
+	q.tasks[t] = true
 	c := t.change
 	behind := func(key ItemKey) {
 		if before := q.last[key]; before != nil && before != t {
@@ -185,6 +210,19 @@ func (c *Change) itemKey() ItemKey {
 	return ItemKey{TypeID: c.TypeID, ID: c.ID}
 }
 
+// busyFields are the fields that the tasks in the window are to write.
+func (q *queue) busyFields() busyFields {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	busy := busyFields{}
+	for t := range q.tasks {
+		if t.change.Kind != KindCreate {
+			busy.add(t.change)
+		}
+	}
+	return busy
+}
+
 func (q *queue) push(t *task) {
 	t.state = taskReady
 	heap.Push(&q.ready, t)
@@ -199,7 +237,7 @@ func (q *queue) next(ctx context.Context, batchSize func() int, fence time.Durat
 	for {
 		size := batchSize()
 		q.mu.Lock()
-		if ctx.Err() != nil || (q.complete && q.open == 0) {
+		if ctx.Err() != nil || (q.complete && len(q.tasks) == 0) {
 			q.mu.Unlock()
 			return nil, nil
 		}
@@ -263,7 +301,7 @@ func (q *queue) doubt(t *task, sent time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if t.state == taskWaiting { // left by an interrupted run
-		q.open++
+		q.tasks[t] = true
 		q.last[t.change.itemKey()] = t
 	}
 	q.doubtLocked(t, sent)
@@ -338,17 +376,11 @@ func (q *queue) settle(tasks []*task) []*Change {
 func (q *queue) finish(t *task) []*Change {
 	c := t.change
 	t.state = taskSettled
-	q.open--
+	delete(q.tasks, t)
 	if q.last[c.itemKey()] == t {
 		delete(q.last, c.itemKey())
 	}
-	if c.Kind == KindCreate {
-		if c.State == StateDone {
-			q.ids[c.Ref] = c.ID
-		} else {
-			q.failed[c.Ref] = true
-		}
-	}
+	q.settled(c)
 	var skipped []*Change
 	for _, next := range t.behind {
 		next.waits--

@@ -27,28 +27,30 @@ type world struct {
 	journal *journal.Journal
 	dir     string // of the jobs
 	limits  portal.Limits
+	strict  bool // plans are applied strictly
+	saved   bool // plans were saved
 }
 
-func newWorld(t testing.TB, o sandbox.Options) *world {
-	t.Helper()
+func newWorld(tb testing.TB, o sandbox.Options) *world {
+	tb.Helper()
 	if o.Seed == "" {
 		o.Seed = "demo"
 	}
 	box, err := sandbox.New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	w := &world{t: t, sandbox: box, dir: t.TempDir(), limits: portal.Limits{
+	w := &world{t: tb, sandbox: box, dir: tb.TempDir(), limits: portal.Limits{
 		Rate: o.Rate, Burst: float64(o.Burst), Operating: o.OperatingLimit, Window: 10 * time.Minute, Request: max(o.RequestLimit, time.Second),
 	}}
 	w.client = w.open()
-	w.journal, err = journal.Open(t.Context(), t.TempDir())
+	w.journal, err = journal.Open(tb.Context(), tb.TempDir())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := errors.Join(w.journal.Close(), box.Close()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return w
@@ -68,10 +70,10 @@ func (w *world) open() *portal.Client {
 	return client
 }
 
-// file writes a file beside the jobs.
-func (w *world) file(name, text string) {
+// rows writes the file that the jobs read, rows.csv.
+func (w *world) rows(text string) {
 	w.t.Helper()
-	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(w.dir, "rows.csv"), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -127,8 +129,18 @@ func (w *world) run(job *engine.Job) *engine.Result {
 	return w.apply(h)
 }
 
-// apply applies a plan.
+// apply applies a plan that nothing stands against.
 func (w *world) apply(h *engine.Header) *engine.Result {
+	w.t.Helper()
+	result, err := w.tryApply(h)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return result
+}
+
+// tryApply applies a plan and returns what comes of it.
+func (w *world) tryApply(h *engine.Header) (*engine.Result, error) {
 	w.t.Helper()
 	client := w.client
 	catalog, err := client.Catalog(w.t.Context(), h.Needs)
@@ -140,14 +152,29 @@ func (w *world) apply(h *engine.Header) *engine.Result {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	result, err := engine.Apply(w.t.Context(), engine.ApplyOptions{
+	return engine.Apply(w.t.Context(), engine.ApplyOptions{
 		Header: h, RunID: run.ID(), Started: started, Catalog: catalog, Reader: client, Writer: client, Gauge: client,
-		Log: run, Fence: w.limits.Request * 5 / 4,
+		Log: run, Fence: w.limits.Request * 5 / 4, Strict: w.strict, Recheck: w.saved,
 	})
+}
+
+// errors joins what a run says of changes that did not make it.
+func (w *world) errors(id string) string {
+	w.t.Helper()
+	run, err := w.journal.Run(w.t.Context(), id)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return result
+	var all []string
+	for c, err := range run.Changes(w.t.Context(), engine.Filter{}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if c.Error != "" {
+			all = append(all, c.Error)
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 // items are all items of an entity on the portal, as the sandbox dumps them:

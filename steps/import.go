@@ -291,7 +291,7 @@ func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error
 	if err := s.oneKey(ctx, p, e); err != nil || e.fault != "" {
 		return err
 	}
-	s.matched(p, e)
+	s.found(p, e)
 	return s.claim(p, e, e.held)
 }
 
@@ -311,7 +311,7 @@ func (s *Import) oneKey(ctx context.Context, p *engine.Planning, e *entry) error
 	return p.SetClaim(key, &engine.Claim{Source: e.record.Source})
 }
 
-func (s *Import) matched(p *engine.Planning, e *entry) {
+func (s *Import) found(p *engine.Planning, e *entry) {
 	switch s.OnMatch {
 	case "skip":
 		p.Skip(e.record, fmt.Sprintf("%s %d matches and on_match is skip", s.entity.Name, e.held.ID))
@@ -337,9 +337,23 @@ func (s *Import) create(p *engine.Planning, e *entry) error {
 	key := stamp(p, e.record, s.key, fields)
 	c := p.Create(e.record, s.entity, fields, key)
 	c.Import = s.Automation == "off"
+	c.Match = s.matched(e)
 	h := e.record.Held(p.ID())
 	settle(h)
 	return s.claim(p, e, h)
+}
+
+// matched names the fields of the record's key.
+func (s *Import) matched(e *entry) []string {
+	list, _, ok := s.firstKey(e.wants)
+	if !ok {
+		return nil
+	}
+	names := make([]string, 0, len(s.match[list]))
+	for _, f := range s.match[list] {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // claim makes the record the owner of its key.

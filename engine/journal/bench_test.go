@@ -13,7 +13,7 @@ func usual(n int) *engine.Change {
 	source := fmt.Sprintf("clients.csv:%d", n+1)
 	return &engine.Change{
 		Step: "client", Kind: engine.KindCreate, Entity: "contact", TypeID: engine.TypeContact,
-		Ref: "client@" + source, Source: source, Key: fmt.Sprintf("%011d", n), ExternalKey: fmt.Sprintf("%016x", n), KeyField: "originId",
+		Ref: "client@" + source, Source: source, Key: fmt.Sprintf("%011d", n), ExternalKey: fmt.Sprintf("%016x", n), KeyField: "originId", Match: []string{"name"},
 		Line: n + 1, Needs: []string{"firm@" + source},
 		Fields: map[string]engine.FieldChange{
 			"name":                {After: fmt.Sprintf("Cliente %d", n)},

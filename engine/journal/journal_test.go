@@ -47,7 +47,7 @@ func create(n int) *engine.Change {
 	source := fmt.Sprintf("clients.csv:%d", n+1)
 	return &engine.Change{
 		Step: "client", Kind: engine.KindCreate, Entity: "contact", TypeID: engine.TypeContact,
-		Ref: "client@" + source, Source: source, Key: fmt.Sprintf("%011d", n), ExternalKey: fmt.Sprintf("x%08d", n), KeyField: "originId",
+		Ref: "client@" + source, Source: source, Key: fmt.Sprintf("%011d", n), ExternalKey: fmt.Sprintf("x%08d", n), KeyField: "originId", Match: []string{"name"},
 		Line: n + 1, Row: []string{"Ana", "12345678900"},
 		Fields: map[string]engine.FieldChange{
 			"name":                   {After: fmt.Sprintf("Cliente %d", n)},

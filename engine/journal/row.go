@@ -25,6 +25,7 @@ type row struct {
 	Key         string
 	ExternalKey string
 	KeyField    string
+	Match       string
 	Import      int64
 	Needs       string
 	Reason      string
@@ -44,12 +45,12 @@ type row struct {
 // planColumns are what the plan fixes, stateColumns what the run writes; each
 // group ends with its checksum. The methods below keep to this order.
 const (
-	planColumns = `seq, step, step_idx, kind, alters, entity, type_id, ref, source, record_key, external_key, key_field,
+	planColumns = `seq, step, step_idx, kind, alters, entity, type_id, ref, source, record_key, external_key, key_field, match_fields,
 		import, needs, reason, line, row, plan_crc`
 	stateColumns = `item_id, fields, state, open, attempt, sent_at, error, warnings, state_crc`
 
 	reviseRow = `UPDATE changes SET (` + planColumns + `, ` + stateColumns + `) =
-		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
 	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		WHERE plan = ? AND seq = ? AND `
 	saveSent    = saveState + `state IN ('planned', 'sent')`
@@ -67,7 +68,7 @@ func insertRows(n int) string {
 
 func (r *row) planPart() []any {
 	return []any{
-		r.Seq, r.Step, r.Index, r.Kind, r.Alters, r.Entity, r.TypeID, r.Ref, r.Source, r.Key, r.ExternalKey, r.KeyField,
+		r.Seq, r.Step, r.Index, r.Kind, r.Alters, r.Entity, r.TypeID, r.Ref, r.Source, r.Key, r.ExternalKey, r.KeyField, r.Match,
 		r.Import, r.Needs, r.Reason, r.Line, r.Row,
 	}
 }
@@ -126,6 +127,9 @@ func rowOf(c *engine.Change) (*row, error) {
 	if r.Row, err = encodeTexts(c.Row); err != nil {
 		return nil, changeError(c, err)
 	}
+	if r.Match, err = encodeTexts(c.Match); err != nil {
+		return nil, changeError(c, err)
+	}
 	return r, nil
 }
 
@@ -148,6 +152,9 @@ func (r *row) change() (*engine.Change, error) {
 	if c.Row, err = decodeTexts(r.Row); err != nil {
 		return nil, changeError(c, err)
 	}
+	if c.Match, err = decodeTexts(r.Match); err != nil {
+		return nil, changeError(c, err)
+	}
 	return c, nil
 }
 
@@ -157,7 +164,7 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	var r row
 	var planSum, stateSum int64
 	err := rows.Scan(
-		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Alters, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey, &r.KeyField,
+		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Alters, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey, &r.KeyField, &r.Match,
 		&r.Import, &r.Needs, &r.Reason, &r.Line, &r.Row, &planSum,
 		&r.ItemID, &r.Fields, &r.State, &r.Open, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &stateSum,
 	)

@@ -37,6 +37,7 @@ type savedChange struct {
 	Key         string          `json:"key,omitempty"`
 	ExternalKey string          `json:"external_key,omitempty"`
 	KeyField    string          `json:"key_field,omitempty"`
+	Match       []string        `json:"match,omitempty"`
 	Fields      json.RawMessage `json:"fields,omitempty"`
 	Import      bool            `json:"import,omitempty"`
 	Needs       []string        `json:"needs,omitempty"`
@@ -53,7 +54,7 @@ func encodeChange(c *engine.Change) ([]byte, error) {
 	}
 	return appendJSON(nil, savedChange{
 		Seq: c.Seq, Step: c.Step, Index: c.Index, Kind: c.Kind, Entity: c.Entity, TypeID: c.TypeID, ID: c.ID,
-		Ref: c.Ref, Source: c.Source, Key: c.Key, ExternalKey: c.ExternalKey, KeyField: c.KeyField, Fields: json.RawMessage(fields),
+		Ref: c.Ref, Source: c.Source, Key: c.Key, ExternalKey: c.ExternalKey, KeyField: c.KeyField, Match: c.Match, Fields: json.RawMessage(fields),
 		Import: c.Import, Needs: c.Needs, Reason: c.Reason, Line: c.Line, Row: c.Row,
 	})
 }

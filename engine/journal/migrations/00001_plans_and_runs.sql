@@ -32,6 +32,7 @@ CREATE TABLE changes (
     record_key   TEXT NOT NULL,
     external_key TEXT NOT NULL,
     key_field    TEXT NOT NULL,
+    match_fields TEXT NOT NULL, -- JSON; empty for none
     import       INTEGER NOT NULL,
     needs        TEXT NOT NULL, -- JSON; empty for none
     reason       TEXT NOT NULL,

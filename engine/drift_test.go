@@ -1,0 +1,169 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// edit changes an item as a person would, past bxflow.
+func (w *world) edit(method string, params map[string]any) {
+	w.t.Helper()
+	if _, err := w.client.Call(w.t.Context(), method, params); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// later lets simulated time pass.
+func later(t *testing.T, d time.Duration) {
+	t.Helper()
+	<-time.After(d)
+}
+
+// What changed between plan and apply is a conflict, left alone and reported;
+// what already is as wanted is unchanged.
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	const update = `
+  - select: contact
+    where: {"<=id": 3}
+  - update: contact
+    set: {post: Boss}
+`
+	contact := func(id int, fields map[string]any) map[string]any {
+		return map[string]any{"entityTypeId": 3, "id": id, "fields": fields}
+	}
+	tests := map[string]struct {
+		job  string
+		edit func(w *world)
+		want []engine.StepResult
+		says string
+	}{
+		"nothing": {
+			job: update, edit: func(*world) {},
+			want: []engine.StepResult{{ID: "update_contact", Verb: "update", Entity: "contact", Updated: 3}},
+		},
+		"a field that is to be changed": {
+			job:  update,
+			edit: func(w *world) { w.edit("crm.item.update", contact(2, map[string]any{"post": "Queen"})) },
+			want: []engine.StepResult{{ID: "update_contact", Verb: "update", Entity: "contact", Updated: 2, Conflicts: 1}},
+			says: `post was "HVAC Technician" in the plan, is "Queen" now, and was to be "Boss"`,
+		},
+		"another field": {
+			job:  update,
+			edit: func(w *world) { w.edit("crm.item.update", contact(2, map[string]any{"name": "Eva"})) },
+			want: []engine.StepResult{{ID: "update_contact", Verb: "update", Entity: "contact", Updated: 3}},
+		},
+		"it is as wanted already": {
+			job:  update,
+			edit: func(w *world) { w.edit("crm.item.update", contact(2, map[string]any{"post": "Boss"})) },
+			want: []engine.StepResult{{ID: "update_contact", Verb: "update", Entity: "contact", Updated: 2, Unchanged: 1}},
+		},
+		"the item is gone": {
+			job:  update,
+			edit: func(w *world) { w.edit("crm.item.delete", map[string]any{"entityTypeId": 3, "id": 2}) },
+			want: []engine.StepResult{{ID: "update_contact", Verb: "update", Entity: "contact", Updated: 2, Conflicts: 1}},
+			says: "contact 2 is gone",
+		},
+		"a conflict skips the item's other changes": {
+			job: "\n  - select: Onboarding\n    where: {id: 1}\n  - update: onboarding\n    set: {Notes: x}\n  - move: onboarding\n    to: Lost\n",
+			edit: func(w *world) {
+				w.edit("crm.item.update", map[string]any{"entityTypeId": 128, "id": 1, "fields": map[string]any{"ufCrm41_1737980095947": "y"}})
+			},
+			want: []engine.StepResult{
+				{ID: "update_onboarding", Verb: "update", Entity: "Onboarding", Conflicts: 1},
+				{ID: "move_onboarding", Verb: "move", Entity: "Onboarding", Skipped: 1},
+			},
+		},
+		"a set grows from what it is now": {
+			job: "\n  - select: deal\n    where: {id: 1}\n  - update: deal\n    set: {contactIds: [2]}\n",
+			edit: func(w *world) {
+				w.edit("crm.item.update", map[string]any{"entityTypeId": 2, "id": 1, "fields": map[string]any{"contactIds": []int{1, 3}}})
+			},
+			want: []engine.StepResult{{ID: "update_deal", Verb: "update", Entity: "deal", Updated: 1}},
+		},
+		"somebody else made the item": {
+			job: "\n  - read: rows.csv\n  - import: contact\n    id: client\n    match: CPF\n    fields: {CPF: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n  - create: Onboarding\n    id: card\n    fields: {title: x, contactId: \"${{ client.id }}\"}\n  - update: client\n    set: {post: z}\n",
+			edit: func(w *world) {
+				w.edit("crm.item.add", map[string]any{"entityTypeId": 3, "fields": map[string]any{"name": "Novo Z", "ufCrm_1737980095947": "901"}})
+			},
+			want: []engine.StepResult{
+				{ID: "client", Verb: "import", Entity: "contact", Created: 1, Conflicts: 1},
+				{ID: "card", Verb: "create", Entity: "Onboarding", Created: 2},
+				{ID: "update_client", Verb: "update", Entity: "contact", Updated: 1, Skipped: 1},
+			},
+			says: "by now",
+		},
+	}
+	for name, tt := range tests {
+		for _, strict := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", strictly"}[strict], func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, sandbox.Options{})
+					w.rows("cpf,name\n901,Novo A\n902,Novo B\n")
+					h, _ := w.plan(w.job(tt.job))
+					later(t, 2*time.Hour)
+					tt.edit(w)
+					before := w.items("contact")
+					w.strict = strict
+					result, err := w.tryApply(h)
+					if _, refused := errors.AsType[*engine.DriftError](err); refused {
+						if !strict || tt.says == "" && !strings.Contains(err.Error(), "conflicts") {
+							t.Fatal(err)
+						}
+						if diff := cmp.Diff(before, w.items("contact")); diff != "" {
+							t.Errorf("a refused run wrote (-before +after):\n%s", diff)
+						}
+						return
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if diff := cmp.Diff(tt.want, result.Steps); diff != "" {
+						t.Errorf("steps (-want +got):\n%s", diff)
+					}
+					if strict && tt.says != "" {
+						t.Error("a strict run went on in spite of conflicts")
+					}
+					if tt.says != "" && !strings.Contains(w.errors(result.Run), tt.says) {
+						t.Errorf("errors %q don't say %q", w.errors(result.Run), tt.says)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A plan that was applied from elsewhere finds its own items and makes none
+// again.
+func TestAnotherPlanOfTheSameRows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{})
+		w.rows(rows)
+		first, _ := w.plan(w.job(onboarding))
+		second, _ := w.plan(w.job(onboarding))
+		w.apply(first)
+		w.saved = true
+		result, err := w.tryApply(second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range result.Steps {
+			if s.Created > 0 {
+				t.Errorf("step %s made %d items again", s.ID, s.Created)
+			}
+		}
+		if got := w.named("contact", "name", "Cliente Um"); len(got) != 1 {
+			t.Errorf("portal has %d contacts, want one", len(got))
+		}
+	})
+}
