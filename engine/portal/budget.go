@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -19,12 +20,18 @@ type methodUse struct {
 	InARow   int                `json:"in_a_row,omitempty"` // refusals since the last answer
 }
 
-// spent is the use of one tenth of a window.
+// spent is the use of a short part of a window. The portal forgets a tenth of
+// the window at a time, from its first call on; where its tenths begin is not
+// told. A part that is forgotten a whole window after its last call is never
+// forgotten before the portal does.
 type spent struct {
-	Tenth   int64   `json:"tenth"` // Unix time divided by a tenth of the window
-	Until   int64   `json:"until"` // when the portal forgets it, Unix nanoseconds
-	Seconds float64 `json:"seconds"`
+	Part    int64   `json:"p"` // Unix time divided by the length of a part
+	Until   int64   `json:"u"` // when it is forgotten, Unix nanoseconds
+	Seconds float64 `json:"s"`
 }
+
+// parts is how many parts a window has.
+const parts = 40
 
 // pending is the expected use of a request on its way.
 type pending struct {
@@ -52,7 +59,11 @@ func (m *methodUse) forget(now time.Time) {
 // used is the execution time in use, what is on its way included.
 func (m *methodUse) used(now time.Time) float64 {
 	m.forget(now)
-	sum := m.spentSum()
+	return m.spentSum() + m.pendingSum()
+}
+
+func (m *methodUse) pendingSum() float64 {
+	var sum float64
 	for _, p := range m.Pending {
 		sum += p.Seconds
 	}
@@ -117,38 +128,62 @@ func (m *methodUse) expect(id string, seconds float64, until time.Time) {
 	m.Pending[id] = pending{Seconds: seconds, Until: until.UnixNano()}
 }
 
-// spend counts seconds of use now, in the tenth of the window that it is.
-func (m *methodUse) spend(now time.Time, limits Limits, seconds float64) {
-	tenth := now.UnixNano() / max(1, int64(limits.Window/10))
-	if n := len(m.Spent); n > 0 && m.Spent[n-1].Tenth == tenth {
-		m.Spent[n-1].Seconds += seconds
-		return
+// spend counts seconds of use at some time.
+func (m *methodUse) spend(at time.Time, limits Limits, seconds float64) {
+	part := at.UnixNano() / max(1, int64(limits.Window/parts))
+	until := at.Add(limits.Window).UnixNano()
+	for i := range m.Spent {
+		if m.Spent[i].Part == part {
+			m.Spent[i].Seconds += seconds
+			m.Spent[i].Until = max(m.Spent[i].Until, until)
+			return
+		}
 	}
-	m.Spent = append(m.Spent, spent{Tenth: tenth, Until: now.Add(limits.Window).UnixNano(), Seconds: seconds})
+	m.Spent = append(m.Spent, spent{Part: part, Until: until, Seconds: seconds})
+	slices.SortFunc(m.Spent, func(a, b spent) int { return cmp.Compare(a.Until, b.Until) })
 }
 
-// report makes the sum what the portal says it is. Answers may overtake each
-// other: an older report than the last changes nothing.
-func (m *methodUse) report(now time.Time, limits Limits, t Timing) {
-	if !t.Metered || (t.FinishedAt != 0 && t.FinishedAt < m.Reported) {
+// spread counts seconds of use evenly over a time.
+func (m *methodUse) spread(from, to time.Time, limits Limits, seconds float64) {
+	step := max(limits.Window/parts, time.Millisecond)
+	pieces := int(to.Sub(from)/step) + 1
+	for i := range pieces {
+		at := from.Add(to.Sub(from) * time.Duration(i+1) / time.Duration(pieces))
+		m.spend(at, limits, seconds/float64(pieces))
+	}
+}
+
+// report counts what a call used since it began, and then makes the sum what the
+// portal says that it was at the call's end. More than we know of may be on its
+// way; what is left was used by others. Less means that the portal forgot
+// the oldest before we did. Answers may overtake each other: the sum of an older
+// report than the last says nothing.
+func (m *methodUse) report(since, at time.Time, used float64, limits Limits, t Timing) {
+	m.InARow = 0
+	if t.Operating > 0 {
+		m.spread(since, at, limits, used)
+	}
+	if t.FinishedAt != 0 && t.FinishedAt < m.Reported {
 		return
 	}
-	m.Reported, m.InARow = t.FinishedAt, 0
-	m.forget(now)
-	diff := t.Operating.Seconds() - m.spentSum()
-	if diff > tiny {
-		m.spend(now, limits, diff)
+	m.Reported = t.FinishedAt
+	m.forget(at)
+	known, coming := m.spentSum(), m.pendingSum()
+	total := t.Operating.Seconds()
+	if total > known+coming+tiny {
+		m.spend(at, limits, total-known-coming)
 	}
-	for diff < -tiny && len(m.Spent) > 0 { // the portal forgot the oldest before we did
-		part := min(m.Spent[0].Seconds, -diff)
+	for over := known - total; over > tiny && len(m.Spent) > 0; {
+		part := min(m.Spent[0].Seconds, over)
 		m.Spent[0].Seconds -= part
-		diff += part
+		over -= part
 		if m.Spent[0].Seconds <= tiny {
 			m.Spent = m.Spent[1:]
 		}
 	}
 	if len(m.Spent) > 0 && t.Resets > 0 {
-		m.Spent[0].Until = now.Add(min(t.Resets, limits.Window)).UnixNano()
+		resets := at.Add(min(t.Resets, limits.Window)).UnixNano()
+		m.Spent[0].Until = max(m.Spent[0].Until, resets)
 	}
 }
 

@@ -34,7 +34,7 @@ func (g *governor) sizeOf(f *figures, now time.Time, method string) int {
 			left = min(left, m.left(now, g.limits))
 		}
 	}
-	if fit := int(left / seconds); fit >= 1 {
+	if fit := int(left / seconds); fit >= 1 && left >= g.limits.budget()*worthwhileShare {
 		return min(size, fit)
 	}
 	return size // it waits; by then more is left

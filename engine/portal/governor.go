@@ -110,11 +110,14 @@ func (g *governor) admit(ctx context.Context, methods []string, batch bool) (*ti
 func (g *governor) awaitBudget(ctx context.Context, t *ticket, methods []string) ([]bool, error) {
 	var chosen []bool
 	var wait time.Duration
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	g.update(ctx, func(f *figures, now time.Time) {
 		chosen, wait = g.choose(f, now, t, methods, g.busyLines())
 	})
 	if wait <= 0 {
-		return chosen, ctx.Err()
+		return chosen, nil
 	}
 	line := g.line(methods[0])
 	if _, err := line.enter(ctx); err != nil {
@@ -189,10 +192,13 @@ func (g *governor) announce() {
 // choose marks the calls that may go now and expects their use; if none may, it
 // says how long to wait. Methods that are taken go to others first.
 func (g *governor) choose(f *figures, now time.Time, t *ticket, methods []string, taken map[string]bool) ([]bool, time.Duration) {
-	p := packing{figures: f, governor: g, now: now, batch: t.batch, size: f.newSizing(g.limits), loads: map[string]float64{}}
+	p := packing{
+		figures: f, governor: g, now: now, batch: t.batch, size: f.newSizing(g.limits),
+		loads: map[string]float64{}, needs: g.needs(f, methods), waits: map[string]time.Duration{},
+	}
 	chosen := make([]bool, len(methods))
 	for i, method := range methods {
-		if !taken[method] && p.fits(method) {
+		if !taken[method] && p.wait(method) <= 0 && p.fits(method) {
 			if !p.size.add(method) {
 				break
 			}
@@ -207,11 +213,28 @@ func (g *governor) choose(f *figures, now time.Time, t *ticket, methods []string
 	}
 	wait := time.Duration(-1)
 	for _, method := range methods {
-		if w := g.wait(f, now, method, t.batch); wait < 0 || w < wait {
+		if w := p.wait(method); wait < 0 || w < wait {
 			wait = w
 		}
 	}
 	return nil, max(wait, time.Millisecond)
+}
+
+// worthwhileShare is the part of a budget that must be left before calls go of
+// which not all fit: crumbs would only cost requests.
+const worthwhileShare = 1.0 / 20
+
+// needs is how much execution time must be left for each method to go: that of
+// all its calls, or a worthwhile part.
+func (g *governor) needs(f *figures, methods []string) map[string]float64 {
+	needs := map[string]float64{}
+	for _, method := range methods {
+		needs[method] += f.charge(method)
+	}
+	for method, total := range needs {
+		needs[method] = min(total, max(f.charge(method), g.limits.budget()*worthwhileShare))
+	}
+	return needs
 }
 
 // packing gathers the calls of one request as far as their accounts allow.
@@ -222,7 +245,39 @@ type packing struct {
 	batch   bool
 	size    *sizing
 	methods []string
-	loads   map[string]float64 // by account
+	loads   map[string]float64       // by account
+	needs   map[string]float64       // by method
+	waits   map[string]time.Duration // by method, as far as known
+}
+
+// wait is how long until enough is left for a method.
+func (p *packing) wait(method string) time.Duration {
+	if p.limits.Operating <= 0 {
+		return p.blocked(method)
+	}
+	if wait, known := p.waits[method]; known {
+		return wait
+	}
+	var wait time.Duration
+	for _, account := range p.accounts(method, p.batch) {
+		if m := p.figures.Methods[account]; m != nil {
+			wait = max(wait, m.wait(p.now, p.limits, max(p.needs[method], 10*tiny)))
+		}
+	}
+	p.waits[method] = wait
+	return wait
+}
+
+// blocked is how long a method is refused by a portal that we thought sets no
+// limit to it.
+func (p *packing) blocked(method string) time.Duration {
+	var wait time.Duration
+	for _, account := range p.accounts(method, p.batch) {
+		if m := p.figures.Methods[account]; m != nil {
+			wait = max(wait, time.Duration(m.Blocked-p.now.UnixNano()))
+		}
+	}
+	return wait
 }
 
 // fits says whether one more call of method fits into what is left of its
@@ -231,7 +286,7 @@ func (p *packing) fits(method string) bool {
 	if p.limits.Operating <= 0 {
 		return true
 	}
-	seconds, _ := p.figures.cost(method)
+	seconds := p.figures.charge(method)
 	for _, account := range p.accounts(method, p.batch) {
 		load, left := p.loads[account]+seconds, p.limits.budget()
 		if m := p.figures.Methods[account]; m != nil {
@@ -246,7 +301,7 @@ func (p *packing) fits(method string) bool {
 }
 
 func (p *packing) add(method string) {
-	seconds, _ := p.figures.cost(method)
+	seconds := p.figures.charge(method)
 	p.methods = append(p.methods, method)
 	for _, account := range p.accounts(method, p.batch) {
 		p.loads[account] += seconds
@@ -274,18 +329,6 @@ func (g *governor) billed(method string, batch bool) []string {
 	return all[:1]
 }
 
-// wait is how long until a call of method fits.
-func (g *governor) wait(f *figures, now time.Time, method string, batch bool) time.Duration {
-	var wait time.Duration
-	seconds, _ := f.cost(method)
-	for _, account := range g.accounts(method, batch) {
-		if m := f.Methods[account]; m != nil {
-			wait = max(wait, m.wait(now, g.limits, max(seconds, tiny*10)))
-		}
-	}
-	return wait
-}
-
 // expect sets the use of the ticket's calls aside.
 func (g *governor) expect(f *figures, now time.Time, t *ticket) {
 	if g.limits.Operating <= 0 {
@@ -293,7 +336,7 @@ func (g *governor) expect(f *figures, now time.Time, t *ticket) {
 	}
 	loads := map[string]float64{}
 	for _, method := range t.methods {
-		seconds, _ := f.cost(method)
+		seconds := f.charge(method)
 		for _, account := range g.billed(method, t.batch) {
 			loads[account] += seconds
 		}
@@ -302,7 +345,21 @@ func (g *governor) expect(f *figures, now time.Time, t *ticket) {
 		if account == g.user+"/"+methodBatch && f.Nested {
 			continue // this portal doesn't bill batches
 		}
-		f.use(account).expect(t.id, load, now.Add(2*g.limits.Request+g.limits.Window/10))
+		f.use(account).expect(t.id, load, now.Add(waitsLong))
+	}
+}
+
+// waitsLong is how long what a request will use is kept for it, while it waits
+// to be sent by a process that may have died meanwhile.
+const waitsLong = 10 * time.Minute
+
+// sent notes that a request leaves now: what it uses will be known soon.
+func (g *governor) sent(f *figures, now time.Time, t *ticket) {
+	for _, m := range f.Methods {
+		if p, ok := m.Pending[t.id]; ok {
+			p.Until = now.Add(2 * g.limits.Request).UnixNano()
+			m.Pending[t.id] = p
+		}
 	}
 }
 
@@ -327,16 +384,19 @@ func (f *figures) use(account string) *methodUse {
 // slot void: the bucket was not what it seemed.
 func (g *governor) awaitBucket(ctx context.Context, t *ticket) error {
 	for {
-		g.update(ctx, func(f *figures, now time.Time) { t.slot = f.Bucket.take(now, g.limits) })
-		if t.slot.wait <= 0 {
-			return ctx.Err()
-		}
+		g.update(ctx, func(f *figures, now time.Time) {
+			t.slot = f.Bucket.take(now, g.limits)
+			g.sent(f, now.Add(t.slot.wait), t)
+		})
 		if err := sleep(ctx, t.slot.wait); err != nil {
 			g.update(ctx, func(f *figures, now time.Time) {
 				f.Bucket.giveBack(now, g.limits, t.slot)
 				g.drop(f, t)
 			})
 			return err
+		}
+		if t.slot.wait <= 0 {
+			return nil
 		}
 		void := false
 		g.update(ctx, func(f *figures, _ time.Time) { void = f.Bucket.Refusals != t.slot.refusals })
@@ -366,6 +426,9 @@ func sleep(ctx context.Context, d time.Duration) error { return sleepUntil(ctx, 
 
 // sleepUntil waits, but not past something else.
 func sleepUntil(ctx context.Context, d time.Duration, something <-chan struct{}) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -55,11 +55,12 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 			account += "@batch"
 			f.Nested = f.Nested || (reply.Result.Time.Operating > 0 && r.outer.Operating == 0)
 		}
-		g.bill(f, now, account, reply.Result.Time)
+		at := finished(t, now, r.outer, reply.Result.Time)
+		g.bill(f, at, at, account, reply.Result.Time, reply.Result.Time.Duration)
 	}
 	if t.batch {
 		f.Nested = f.Nested && r.outer.Operating == 0
-		g.bill(f, now, g.user+"/"+methodBatch, r.outer)
+		g.bill(f, t.admitted, now, g.user+"/"+methodBatch, r.outer, sum)
 		if m := f.Methods[g.user+"/"+methodBatch]; m != nil {
 			m.InARow = 0
 		}
@@ -92,12 +93,26 @@ func (f *figures) share(count map[string]int, took time.Duration) {
 	}
 }
 
-// bill takes in what the portal says of an account.
-func (g *governor) bill(f *figures, now time.Time, account string, t Timing) {
+// finished is when a call ended by our clock: as long before its request as by
+// the portal's.
+func finished(t *ticket, now time.Time, outer, call Timing) time.Time {
+	if !t.batch || outer.FinishedAt == 0 || call.FinishedAt == 0 || call.FinishedAt > outer.FinishedAt {
+		return now
+	}
+	at := now.Add(-seconds(outer.FinishedAt - call.FinishedAt))
+	if at.Before(t.admitted) {
+		return t.admitted
+	}
+	return at
+}
+
+// bill counts what calls used of an account from one time to another, and takes
+// in what the portal says of it.
+func (g *governor) bill(f *figures, since, at time.Time, account string, t Timing, used time.Duration) {
 	if g.limits.Operating <= 0 || !t.Metered || (t.Operating == 0 && f.Methods[account] == nil) {
 		return
 	}
-	f.use(account).report(now, g.limits, t)
+	f.use(account).report(since, at, used.Seconds(), g.limits, t)
 }
 
 // overdrawn notes a 429 of a method.
@@ -124,7 +139,7 @@ func (g *governor) suspect(f *figures, now time.Time, t *ticket, took time.Durat
 		all += t.weight(i)
 	}
 	for i, method := range t.methods {
-		seconds, _ := f.cost(method)
+		seconds := f.charge(method)
 		if g.limits.Operating > 0 {
 			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds*float64(t.weight(i)))
 		}
