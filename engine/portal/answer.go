@@ -122,7 +122,7 @@ func (t timing) value() Timing {
 	if t.Operating != nil {
 		v.Metered, v.Operating = true, seconds(float64(*t.Operating))
 		if t.ResetAt > t.Finish && t.Finish > 0 {
-			v.Resets = seconds(float64(t.ResetAt-t.Finish)) + time.Second // it is printed in whole seconds
+			v.Resets = seconds(float64(t.ResetAt - t.Finish))
 		}
 	}
 	return v

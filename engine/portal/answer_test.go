@@ -114,7 +114,7 @@ func TestBatchReplies(t *testing.T) {
 	if diff := cmp.Diff([]string{`{"item":{"id":1}}`, "failed NOT_FOUND", "failed ", "unknown "}, got); diff != "" {
 		t.Errorf("replies (-want +got):\n%s", diff)
 	}
-	if r := replies[0].Result; r.Total != 7 || r.Time.Duration.Seconds() != 0.5 || !r.Time.Metered || r.Time.Resets.Seconds() != 11 {
+	if r := replies[0].Result; r.Total != 7 || r.Time.Duration.Seconds() != 0.5 || !r.Time.Metered || r.Time.Resets.Seconds() != 10 {
 		t.Errorf("figures %+v", r)
 	}
 	for name, empty := range map[string]string{"all maps empty": `{"result":[],"result_error":[],"result_total":[],"result_next":[],"result_time":[]}`, "nothing at all": `[]`} {
