@@ -106,6 +106,7 @@ func childEnv(dir string) []string {
 // ids, times, what a request took.
 func normalLines(text string) []string {
 	for _, r := range []struct{ pattern, with string }{
+		{`(?m)^time=\S+ level=INFO msg=progress .*\n`, ""}, // where it takes long
 		{`\b\d{8}-\d{6}-\d{3}(-[a-z0-9]{8})?\b`, "ID"},
 		{`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d{4}-\d\d-\d\d\b`, "DAY"},
 		{`\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b`, "TIME"},
