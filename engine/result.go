@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -25,6 +26,9 @@ func (r *runner) result(ctx context.Context, cause error) (*Result, error) {
 }
 
 func status(ctx context.Context, totals []Total, cause error) Status {
+	if _, drifted := errors.AsType[*DriftError](cause); drifted {
+		return StatusRefused
+	}
 	switch {
 	case cause != nil && ctx.Err() != nil:
 		return StatusInterrupted

@@ -14,7 +14,7 @@ import (
 )
 
 func newApplyCommand(a *app) *cobra.Command {
-	var yes bool
+	var flags writeFlags
 	c := &cobra.Command{
 		Use:   "apply FILE",
 		Short: "Apply a saved plan, and nothing else",
@@ -27,18 +27,19 @@ is refused.`,
 			if err := a.formats("text", "json"); err != nil {
 				return err
 			}
-			if err := a.mayAsk(yes); err != nil {
+			if err := a.mayAsk(flags.yes); err != nil {
 				return err
 			}
 			var end ending
-			return a.tellEnd(c.Context(), &end, a.applyCommand(c.Context(), args[0], yes, &end))
+			return a.tellEnd(c.Context(), &end, a.applyCommand(c.Context(), args[0], flags, &end))
 		},
 	}
-	addYes(c, &yes)
+	flags.add(c)
+	flags.addStrict(c)
 	return c
 }
 
-func (a *app) applyCommand(ctx context.Context, path string, yes bool, end *ending) error {
+func (a *app) applyCommand(ctx context.Context, path string, flags writeFlags, end *ending) (err error) {
 	f, err := os.Open(path) //nolint:gosec // the user's own argument
 	if err != nil {
 		return usage("%w", err)
@@ -57,11 +58,18 @@ func (a *app) applyCommand(ctx context.Context, path string, yes bool, end *endi
 		return err
 	}
 	end.Job, end.Plan, end.Portal = plan.Header().Job, plan.ID(), plan.Header().Portal.Address
+	h := plan.Header()
+	release, err := a.hold(ctx, j, h.PortalRef, filepath.Dir(h.JobFile), h.Job, flags.wait)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	p, err := a.checkSaved(ctx, plan)
 	if err != nil {
 		return err
 	}
-	return a.approveAndApply(ctx, j, p, yes, end)
+	flags.saved = true
+	return a.approveAndApply(ctx, j, p, flags, end)
 }
 
 // checkSaved says whether a saved plan still may be applied: once, in time, to
@@ -74,22 +82,12 @@ func (a *app) checkSaved(ctx context.Context, plan *journal.Plan) (*planned, err
 	if now := time.Now(); now.After(h.Expires) {
 		return nil, refused("plan %s: was valid until %s; make it again", h.ID, h.Expires.Local().Format(time.DateTime))
 	}
-	t, err := a.resolve(h.PortalRef, filepath.Dir(h.JobFile))
+	p, err := a.openPlanned(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.open(t)
-	if err != nil {
-		return nil, err
-	}
-	catalog, err := s.Catalog(ctx, h.Needs)
-	if err != nil {
-		return nil, err
-	}
-	if err := samePortal(h, catalog); err != nil {
-		return nil, err
-	}
-	return &planned{plan: plan, session: s, catalog: catalog}, nil
+	p.plan = plan
+	return p, nil
 }
 
 func samePortal(h *engine.Header, c *engine.Catalog) error {

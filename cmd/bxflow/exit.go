@@ -66,6 +66,8 @@ func codeOf(ctx context.Context, err error) int {
 		name     *engine.NameError
 		guard    *engine.GuardError
 		used     *journal.UsedError
+		held     *journal.HeldError
+		drift    *engine.DriftError
 	)
 	switch {
 	case err == nil:
@@ -74,7 +76,7 @@ func codeOf(ctx context.Context, err error) int {
 		return ended.code
 	case errors.As(err, &problems), errors.As(err, &problem), errors.As(err, &name):
 		return exitUsage
-	case errors.As(err, &guard), errors.As(err, &used), errors.Is(err, sandbox.ErrInUse):
+	case errors.As(err, &guard), errors.As(err, &used), errors.As(err, &held), errors.As(err, &drift), errors.Is(err, sandbox.ErrInUse):
 		return exitRefused
 	case interrupted(ctx, err):
 		return exitInterrupted

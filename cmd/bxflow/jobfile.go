@@ -123,22 +123,27 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job) 
 
 // applyPlan applies a sealed plan as a run of its own. The result comes back
 // whenever the run has begun.
-func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned) (*journal.Run, *engine.Result, error) {
+func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned, flags writeFlags) (*journal.Run, *engine.Result, error) {
 	if err := a.outlast(ctx, j, p.session); err != nil {
 		return nil, nil, err
 	}
-	started := time.Now()
-	run, err := j.Begin(ctx, p.plan.ID(), started)
+	run, err := j.Begin(ctx, p.plan.ID(), time.Now())
 	if err != nil {
 		return nil, nil, err
 	}
-	a.log.Debug("run begins", "run", run.ID(), "job", p.plan.Header().Job, "portal", p.session.Address())
+	res, err := a.applyRun(ctx, run, p, flags)
+	return run, res, err
+}
+
+// applyRun applies what is left of a run's plan.
+func (a *app) applyRun(ctx context.Context, run *journal.Run, p *planned, flags writeFlags) (*engine.Result, error) {
+	a.log.Debug("run begins", "run", run.ID(), "job", run.Header().Job, "portal", p.session.Address())
 	res, err := engine.Apply(ctx, engine.ApplyOptions{
-		Header: run.Header(), RunID: run.ID(), Started: started, Catalog: p.catalog,
+		Header: run.Header(), RunID: run.ID(), Started: time.Now(), Catalog: p.catalog,
 		Reader: p.session, Writer: p.session, Gauge: p.session, Before: p.before, Log: run,
-		Fence:    fence(p.session),
+		Fence: fence(p.session), Recheck: flags.saved, Strict: flags.strict,
 		Progress: a.progress.Update,
 	})
 	a.progress.Done(err != nil)
-	return run, res, err
+	return res, err
 }

@@ -25,7 +25,12 @@ func (a *app) approve(ctx context.Context, p report.Plan) error {
 	if err := p.Summary(a.progress, a.terminal(a.stderr)); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.progress, "\n%s [y/N] ", question(p.Header))
+	return a.ask(ctx, question(p.Header))
+}
+
+// ask asks a question whose answer no is a refusal.
+func (a *app) ask(ctx context.Context, question string) error {
+	fmt.Fprintf(a.progress, "\n%s [y/N] ", question)
 	answer, err := a.readLine(ctx)
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func addCommands(root *cobra.Command, a *app) {
 		commands []*cobra.Command
 	}{
 		{"Jobs:", []*cobra.Command{
-			newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newShowCommand(a), newRunsCommand(a), newValidateCommand(a),
+			newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newResumeCommand(a), newShowCommand(a), newRunsCommand(a), newValidateCommand(a),
 		}},
 		{"Schedules:", []*cobra.Command{newServeCommand(a), newScheduleCommand(a)}},
 		{"Portals:", []*cobra.Command{newPortalCommand(a), newCallCommand(a), newSandboxCommand(a)}},

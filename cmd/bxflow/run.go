@@ -13,7 +13,7 @@ import (
 )
 
 func newRunCommand(a *app) *cobra.Command {
-	var yes bool
+	var flags writeFlags
 	c := &cobra.Command{
 		Use:               "run JOB",
 		ValidArgsFunction: completeJobs,
@@ -27,22 +27,35 @@ changes nothing.`,
 			if err := a.formats("text", "json"); err != nil {
 				return err
 			}
-			if err := a.mayAsk(yes); err != nil {
+			if err := a.mayAsk(flags.yes); err != nil {
 				return err
 			}
 			var end ending
-			return a.tellEnd(c.Context(), &end, a.runCommand(c.Context(), args[0], yes, &end))
+			return a.tellEnd(c.Context(), &end, a.runCommand(c.Context(), args[0], flags, &end))
 		},
 	}
-	addYes(c, &yes)
+	flags.add(c)
 	return c
 }
 
-func addYes(c *cobra.Command, yes *bool) {
-	c.Flags().BoolVarP(yes, "yes", "y", false, "apply without asking")
+// writeFlags are the flags of the commands that write to a portal.
+type writeFlags struct {
+	yes    bool
+	wait   bool // for another run that holds the portal
+	strict bool // refuse a plan whose portal has changed
+	saved  bool // the plan comes from a file or an earlier run
 }
 
-func (a *app) runCommand(ctx context.Context, path string, yes bool, end *ending) error {
+func (f *writeFlags) add(c *cobra.Command) {
+	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "apply without asking")
+	c.Flags().BoolVar(&f.wait, "wait", false, "wait for another run that holds the portal, instead of giving up")
+}
+
+func (f *writeFlags) addStrict(c *cobra.Command) {
+	c.Flags().BoolVar(&f.strict, "strict", false, "write nothing if an item is not as the plan saw it, instead of leaving those alone")
+}
+
+func (a *app) runCommand(ctx context.Context, path string, flags writeFlags, end *ending) (err error) {
 	job, err := a.loadJob(path, false)
 	if err != nil {
 		return err
@@ -52,11 +65,16 @@ func (a *app) runCommand(ctx context.Context, path string, yes bool, end *ending
 	if err != nil {
 		return err
 	}
+	release, err := a.hold(ctx, j, job.Portal, job.Dir, job.Name, flags.wait)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	p, err := a.planJob(ctx, j, job)
 	if err != nil {
 		return err
 	}
-	return a.approveAndApply(ctx, j, p, yes, end)
+	return a.approveAndApply(ctx, j, p, flags, end)
 }
 
 // ending is what is known of a run that may not come about.
@@ -87,14 +105,14 @@ func (a *app) tellEnd(ctx context.Context, end *ending, err error) error {
 }
 
 // approveAndApply asks about a plan, applies it and shows the result.
-func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planned, yes bool, end *ending) error {
+func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planned, flags writeFlags, end *ending) error {
 	h := p.plan.Header()
 	end.Job, end.Plan, end.Portal = h.Job, h.ID, h.Portal.Address
 	end.Steps, end.Usage = engine.StepResults(h, nil), p.session.Usage()
 	if err := p.refusal(); err != nil {
 		return err
 	}
-	if !yes && h.Summary.Writes() > 0 {
+	if !flags.yes && h.Summary.Writes() > 0 {
 		if err := a.approve(ctx, p.view(0)); err != nil {
 			return err
 		}
@@ -103,10 +121,15 @@ func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planne
 			a.log.Warn(w)
 		}
 	}
-	run, res, err := a.applyPlan(ctx, j, p)
+	run, res, err := a.applyPlan(ctx, j, p, flags)
 	if run != nil {
 		end.Run = run.ID()
 	}
+	return a.tellRun(ctx, run, res, err, end)
+}
+
+// tellRun shows how a run ended, and turns that into the exit code.
+func (a *app) tellRun(ctx context.Context, run *journal.Run, res *engine.Result, err error, end *ending) error {
 	if res == nil {
 		return err
 	}

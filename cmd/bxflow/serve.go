@@ -121,6 +121,13 @@ func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Out
 		return out, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if job.Mode != engine.ModePlan {
+		release, held := a.hold(ctx, j, job.Portal, job.Dir, job.Name, true)
+		if held != nil {
+			return out, held
+		}
+		defer func() { err = errors.Join(err, release()) }()
+	}
 	p, err := a.planJob(ctx, j, job)
 	if err != nil {
 		return out, err
@@ -129,7 +136,7 @@ func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Out
 	if err := p.refusal(); err != nil || job.Mode == engine.ModePlan {
 		return out, err
 	}
-	_, out.Result, err = a.applyPlan(ctx, j, p)
+	_, out.Result, err = a.applyPlan(ctx, j, p, writeFlags{})
 	return out, err
 }
 

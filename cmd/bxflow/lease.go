@@ -7,6 +7,24 @@ import (
 	"github.com/bxflow/bxflow/engine/journal"
 )
 
+// hold takes the right to write to a portal for a job, so that no other run
+// writes there from the first look-up of its plan to its last change.
+func (a *app) hold(ctx context.Context, j *journal.Journal, portal, dir, job string, wait bool) (release func() error, err error) {
+	t, err := a.resolve(portal, dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.open(t)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := j.Lease(ctx, s.ID(), job, wait)
+	if err != nil {
+		return nil, err
+	}
+	return lease.Release, nil
+}
+
 // outlast waits until nothing that an interrupted run sent can still be under
 // way on the portal: until then a look-up may miss an item that is just being
 // made, and a plan would make it twice.
