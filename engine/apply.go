@@ -130,8 +130,7 @@ func (r *runner) recall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.tally.begin(r.o, totals)
-	return nil
+	return r.tally.begin(r.o, totals)
 }
 
 // load feeds the queue from the journal, as far as its window allows.

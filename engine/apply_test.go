@@ -155,16 +155,37 @@ func interrupted(t *testing.T, after time.Duration) {
 // on_error stops a run that fails too often, and what was not tried is left.
 func TestOnErrorStops(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sandbox.Options{Rate: 100, Burst: 1000})
-	var b strings.Builder
-	b.WriteString("cpf,name\n")
-	for i := range 300 {
-		fmt.Fprintf(&b, "%d,\n", 70000+i)
-	}
-	w.rows(b.String())
+	w := newWorld(t, sandbox.Options{Seed: "demo,contacts=300"})
 	job := w.job("version: 1\nname: stops\non_error: {stop_after: 60}\nsteps:\n  - select: contact\n  - update: contact\n    set: {name: null, lastName: null}\n")
-	h, changes := w.plan(job)
+	h, _ := w.plan(job)
 	if h.Cleared == 0 {
-		t.Fatalf("nothing is to be cleared:\n%s", show(changes))
+		t.Fatal("nothing is to be cleared")
+	}
+	result, err := w.tryApply(h)
+	if stop, ok := errors.AsType[*engine.StopError](err); !ok || !strings.Contains(stop.Reason, "on_error") {
+		t.Fatalf("run ends with %v, want on_error to stop it", err)
+	}
+	if got := result.Steps[0].Failed; got <= 60 || got > 250 {
+		t.Errorf("%d changes failed, want a little more than 60 of 312", got)
+	}
+}
+
+// Rows that the plan found invalid may stop a run before it writes.
+func TestOnErrorStopsBeforeWriting(t *testing.T) {
+	t.Parallel()
+	for name, rule := range map[string]string{"any": "stop", "number": "{stop_after: 1}", "share": "{stop_after: 10%}"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, sandbox.Options{})
+			w.rows("cpf,name\n901,Novo A\n,Novo B\n,Novo C\n904,Novo D\n")
+			h, _ := w.plan(w.job("version: 1\nname: stops\non_error: " + rule + "\nsteps:\n  - read: rows.csv\n  - import: contact\n    match: CPF\n    fields: {CPF: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n"))
+			_, err := w.tryApply(h)
+			if _, ok := errors.AsType[*engine.StopError](err); !ok {
+				t.Fatalf("run ends with %v, want on_error to stop it", err)
+			}
+			if got := w.named("contact", "name", "Novo A"); len(got) != 0 {
+				t.Errorf("it wrote %v", got)
+			}
+		})
 	}
 }

@@ -48,16 +48,15 @@ type Schedule struct {
 	CatchUp  string // none (default) or once
 }
 
-// OnError says when failed rows stop a run. Zero values never do.
+// OnError says when failures stop a run. Zero values never do.
 type OnError struct {
-	Stop       bool    // at the first failed change
-	StopAfter  int     // when more changes than this failed
-	StopShare  float64 // when more than this share of the finished changes failed, 0 to 1
-	ShareFloor int     // changes that must be finished before StopShare counts
+	Stop      bool    `json:"stop,omitempty"`       // at the first failure
+	StopAfter int     `json:"stop_after,omitempty"` // when more changes than this failed
+	StopShare float64 `json:"stop_share,omitempty"` // when more failed than this share of the plan's rows, 0 to 1
 }
 
-// Exceeded says whether failed changes out of finished ones stop the run.
-func (o OnError) Exceeded(failed, finished int) bool {
+// Exceeded says whether so many failures stop a run of so many rows.
+func (o OnError) Exceeded(failed, rows int) bool {
 	switch {
 	case failed == 0:
 		return false
@@ -66,7 +65,7 @@ func (o OnError) Exceeded(failed, finished int) bool {
 	case o.StopAfter > 0 && failed > o.StopAfter:
 		return true
 	}
-	return o.StopShare > 0 && finished >= max(o.ShareFloor, 1) && float64(failed) > o.StopShare*float64(finished)
+	return o.StopShare > 0 && float64(failed) > o.StopShare*float64(rows)
 }
 
 // Stream is a source of records and the steps that work on each of them.

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -16,8 +18,9 @@ type tally struct {
 
 type stepTally struct{ settled, failed int }
 
-// begin takes over what an earlier part of the run did.
-func (t *tally) begin(o *ApplyOptions, totals []Total) {
+// begin takes over the rows that the plan found invalid and what an earlier part
+// of the run did.
+func (t *tally) begin(o *ApplyOptions, totals []Total) error {
 	t.bySteps = map[string]*stepTally{}
 	for _, total := range totals {
 		if !total.Kind.Writes() {
@@ -36,6 +39,7 @@ func (t *tally) begin(o *ApplyOptions, totals []Total) {
 		}
 	}
 	t.report(o)
+	return t.exceeded(o)
 }
 
 func (t *tally) add(step string, settled, failed int) {
@@ -66,12 +70,20 @@ func (t *tally) count(o *ApplyOptions, changes []*Change) error {
 		t.add(c.Step, 1, failed)
 	}
 	t.report(o)
-	if o.Header.OnError.Exceeded(t.failed, t.settled) {
-		return &StopError{Reason: fmt.Sprintf("%d of %d changes failed, which on_error of the job does not allow", t.failed, t.settled)}
+	return t.exceeded(o)
+}
+
+// exceeded returns a [StopError] when more has failed than the job allows. Rows
+// that the plan found invalid count too, so that they may stop a run before it
+// writes.
+func (t *tally) exceeded(o *ApplyOptions) error {
+	if o.Header.OnError.Exceeded(t.failed, o.Header.Rows) {
+		return &StopError{Reason: fmt.Sprintf("%d failures in %d rows, which the job's on_error does not allow", t.failed, o.Header.Rows)}
 	}
-	for step, rule := range o.Header.StepError {
-		if s := t.bySteps[step]; s != nil && rule.Exceeded(s.failed, s.settled) {
-			return &StopError{Reason: fmt.Sprintf("%d of %d changes of step %s failed, which its on_error does not allow", s.failed, s.settled, step)}
+	for _, step := range slices.Sorted(maps.Keys(o.Header.StepError)) {
+		s := t.bySteps[step]
+		if s != nil && o.Header.StepError[step].Exceeded(s.failed, o.Header.Rows) {
+			return &StopError{Reason: fmt.Sprintf("step %s: %d failures in %d rows, which its on_error does not allow", step, s.failed, o.Header.Rows)}
 		}
 	}
 	return nil

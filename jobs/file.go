@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,7 +220,7 @@ func (d *decoder) onError(n *node) engine.OnError {
 		if err == nil && share > 0 && share <= whole {
 			share /= whole
 			// Before so many changes are finished, a single failure would be more than the share.
-			return engine.OnError{StopShare: share, ShareFloor: int(math.Ceil(1 / share))}
+			return engine.OnError{StopShare: share}
 		}
 	} else if count, err := strconv.Atoi(w.Text); err == nil && count > 0 {
 		return engine.OnError{StopAfter: count}

@@ -172,7 +172,7 @@ func TestParse_onError(t *testing.T) {
 		`continue`:          {},
 		`stop`:              {Stop: true},
 		`{stop_after: 50}`:  {StopAfter: 50},
-		`{stop_after: 5%}`:  {StopShare: 0.05, ShareFloor: 20},
+		`{stop_after: 5%}`:  {StopShare: 0.05},
 		`{stop_after: "1"}`: {StopAfter: 1},
 	}
 	for text, want := range tests {
