@@ -112,14 +112,26 @@ func TestPlan(t *testing.T) {
 			want: engine.Counts{Create: 1, Unchanged: 1},
 		},
 		"the last of duplicates wins": {
-			rows: "cpf,name,post\n601,Novo A,x\n601,Novo C,z\n",
+			rows: "cpf,name,post\n601,Novo A,x\n602,Novo B,y\n601,Novo C,z\n",
 			job:  fmt.Sprintf(client, "duplicates: last"),
-			want: engine.Counts{Create: 1, Update: 1},
+			want: engine.Counts{Create: 2, Unchanged: 1},
+			holds: func(t *testing.T, w *world) {
+				t.Helper()
+				if got := w.named("contact", "UF_CRM_1737980095947", "601"); len(got) != 1 || got[0]["name"] != "Novo C" || got[0]["post"] != "z" {
+					t.Errorf("contact is %v, want the last row's", got)
+				}
+			},
 		},
 		"merge fills what earlier rows left empty": {
 			rows: "cpf,name,post\n601,Novo A,\n601,Novo C,z\n",
 			job:  fmt.Sprintf(client, "duplicates: merge"),
-			want: engine.Counts{Create: 1, Update: 1},
+			want: engine.Counts{Create: 1, Unchanged: 1},
+			holds: func(t *testing.T, w *world) {
+				t.Helper()
+				if got := w.named("contact", "UF_CRM_1737980095947", "601"); len(got) != 1 || got[0]["name"] != "Novo A" || got[0]["post"] != "z" {
+					t.Errorf("contact is %v, want the rows together", got)
+				}
+			},
 		},
 		"a row without its key is invalid": {
 			rows: "cpf,name,post\n,Novo A,x\n602,Novo B,y\n",

@@ -62,6 +62,7 @@ func (s *Import) Prepare(p *engine.Prepare) {
 			s.match = append(s.match, list)
 		}
 	}
+	s.checkDuplicates(p)
 }
 
 func (s *Import) matchList(p *engine.Prepare, words engine.MatchList) []*engine.Field {
@@ -166,6 +167,9 @@ func (s *Import) entries(ctx context.Context, p *engine.Planning, chunk []*engin
 		e := &entry{record: r, wants: wants, claim: p.ClaimKey(list, s.folded(list, key)), digest: digestOf(wants)}
 		entries = append(entries, e)
 		claims = append(claims, e.claim)
+	}
+	if err := s.combine(ctx, p, entries); err != nil {
+		return nil, err
 	}
 	stored, err := p.Claims(ctx, claims)
 	if err != nil {
@@ -361,8 +365,9 @@ func (s *Import) claim(p *engine.Planning, e *entry, h *engine.Held) error {
 	return p.SetClaim(e.claim, &engine.Claim{Source: e.record.Source, Digest: e.digest, ID: h.ID, Ref: h.Ref})
 }
 
-// share settles a record whose key an earlier record owns: equal wants share
-// its change, different ones are duplicates.
+// share settles a record whose key an earlier record owns: it shares that
+// record's change. Different wants are duplicates, unless the owner speaks for
+// all of them.
 func (s *Import) share(p *engine.Planning, e *entry) error {
 	owner := e.stored
 	if owner == nil {
@@ -373,31 +378,11 @@ func (s *Import) share(p *engine.Planning, e *entry) error {
 		h := e.owner.record.Held(p.ID())
 		owner = &engine.Claim{Source: e.owner.record.Source, Digest: e.owner.digest, ID: h.ID, Ref: h.Ref}
 	}
-	if owner.Digest == e.digest || s.Duplicates == "first" {
+	if owner.Digest == e.digest || s.Duplicates != "fail" {
 		p.Unchanged(e.record, p.Shared(e.record, s.entity, owner))
 		return nil
 	}
-	if s.Duplicates == "fail" {
-		p.Withdraw(p.ID(), owner.Source, fmt.Sprintf("%s has the same key (%s) and other values", e.record.Source, s.matchNames()))
-		p.Invalid(e.record, fmt.Sprintf("%s has the same key (%s) and other values", owner.Source, s.matchNames()))
-		return nil
-	}
-	h := p.Shared(e.record, s.entity, owner)
-	wants := e.wants
-	if s.Duplicates == "merge" {
-		wants = stillEmpty(h, wants)
-	}
-	p.Change(e.record, engine.KindUpdate, h, forUpdate(h, wants, false))
+	p.Withdraw(p.ID(), owner.Source, fmt.Sprintf("%s has the same key (%s) and other values", e.record.Source, s.matchNames()))
+	p.Invalid(e.record, fmt.Sprintf("%s has the same key (%s) and other values", owner.Source, s.matchNames()))
 	return nil
-}
-
-// stillEmpty keeps the wants for fields that the item has no value in.
-func stillEmpty(h *engine.Held, wants []want) []want {
-	var out []want
-	for _, w := range wants {
-		if h.Now[w.field.Name] == nil {
-			out = append(out, w)
-		}
-	}
-	return out
 }
