@@ -22,10 +22,13 @@ type Read struct {
 	File      *engine.Value `object:"value"`
 	Delimiter string        `key:"delimiter" doc:"The character between cells. Default: detected."`
 	Encoding  string        `key:"encoding" doc:"utf-8, utf-16le, utf-16be, windows-1251 or windows-1252. Default: detected."`
+	HeaderAt  *engine.Value `key:"header" doc:"The line that names the columns (default: the first with content), or a list of names for a file that has none."`
 	Require   []string      `key:"require" doc:"Columns that must be there."`
 	Key       *engine.Value `key:"key" doc:"What makes a row the same row next time: a column, or an expression over the row."`
 
 	path, name string
+	headerLine int
+	columns    []string
 	keyColumn  string
 }
 
@@ -46,12 +49,16 @@ func (s *Read) Prepare(p *engine.Prepare) {
 		p.Fail(s.File.Pos, err)
 		return
 	}
+	s.columns = nil
 	s.path, err = p.Job.Path(fmt.Sprint(raw))
 	if err != nil {
 		p.Fail(s.File.Pos, err)
 		return
 	}
 	s.name = filepath.Base(s.path)
+	if !s.prepareHeader(p) {
+		return
+	}
 	rows, closer, err := s.open()
 	if err != nil {
 		p.Fail(s.File.Pos, err)
@@ -60,6 +67,36 @@ func (s *Read) Prepare(p *engine.Prepare) {
 	defer closer.Close()
 	p.Columns(rows.Header())
 	s.prepareKey(p)
+}
+
+// prepareHeader reads `header`: a line's number, or names.
+func (s *Read) prepareHeader(p *engine.Prepare) bool {
+	switch {
+	case s.HeaderAt == nil:
+		return true
+	case s.HeaderAt.IsList:
+		for _, name := range s.HeaderAt.List {
+			text, literal := name.Literal()
+			if !literal || text == "" {
+				p.Problem(name.Pos, "", "header: the names of columns are plain texts")
+				return false
+			}
+			s.columns = append(s.columns, text)
+		}
+	default:
+		text, _ := s.HeaderAt.Literal()
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			p.Problem(s.HeaderAt.Pos, "give the number of the line, or a list of names", "header: %q is not a line of the file", text)
+			return false
+		}
+		s.headerLine = n
+	}
+	if s.HeaderAt.IsList && len(s.columns) == 0 {
+		p.Problem(s.HeaderAt.Pos, "", "header: the list of names is empty")
+		return false
+	}
+	return true
 }
 
 // prepareKey compiles `key`, which is a column's name or an expression over the
@@ -83,7 +120,7 @@ func (s *Read) open() (*table.Reader, io.Closer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("file %q: %w", s.name, bare(err))
 	}
-	rows, err := table.Open(f, table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, Name: s.name})
+	rows, err := table.Open(f, table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns, Name: s.name})
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
 	}

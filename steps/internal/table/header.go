@@ -11,8 +11,17 @@ import (
 	"unicode"
 )
 
-// readHeader reads the first row with content as the names of the columns.
-func (t *Reader) readHeader(require []string) error {
+// readHeader reads the first row with content as the names of the columns,
+// unless these are given.
+func (t *Reader) readHeader(o Options) error {
+	if len(o.Columns) > 0 {
+		faults := append(nameFaults(o.Columns), missing(o.Columns, o.Require)...)
+		if len(faults) > 0 {
+			return fmt.Errorf("%s: header: %s", t.name, strings.Join(faults, "; "))
+		}
+		t.header = o.Columns
+		return nil
+	}
 	row, err := t.read()
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: the file is empty; its first line must name the columns", t.name)
@@ -32,7 +41,7 @@ func (t *Reader) readHeader(require []string) error {
 		}
 		names[i] = strings.TrimFunc(field, invisible)
 	}
-	faults := append(nameFaults(names), missing(names, require)...)
+	faults := append(nameFaults(names), missing(names, o.Require)...)
 	if len(faults) > 0 {
 		return fmt.Errorf("%s: line %d: %s (read with %s)", t.name, row.Line, strings.Join(faults, "; "), t.dialect)
 	}

@@ -39,6 +39,11 @@ type Options struct {
 	Encoding string
 	// Require lists columns that the header must have, spelled exactly.
 	Require []string
+	// HeaderLine is the line that names the columns, from 1; what stands above
+	// it is passed over. 0: the first line with content.
+	HeaderLine int
+	// Columns names the columns of a file that has no line for that.
+	Columns []string
 	// Name is what errors call the file; empty means "table".
 	Name string
 }
@@ -94,7 +99,7 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	}
 	t.lines.r = text
 	t.restart()
-	if err := t.readHeader(o.Require); err != nil {
+	if err := t.readHeader(o); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -110,16 +115,19 @@ func (t *Reader) open(r io.Reader, o Options) (*bufio.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.lines = &lines{}
+	if err := t.skip(text, o.HeaderLine-1); err != nil {
+		return nil, err
+	}
 	sample, whole, err := peek(text, textSample)
 	if err != nil {
 		return nil, err
 	}
-	t.lines = &lines{}
 	if length, sep := separatorLine(sample); length > 0 {
 		if _, err := text.Discard(length); err != nil {
 			return nil, err
 		}
-		sample, t.lines.number = sample[length:], 1
+		sample, t.lines.number = sample[length:], t.lines.number+1
 		if delimiter == 0 {
 			delimiter = sep
 		}
@@ -129,6 +137,23 @@ func (t *Reader) open(r io.Reader, o Options) (*bufio.Reader, error) {
 	}
 	t.dialect.Delimiter = delimiter
 	return text, nil
+}
+
+// skip passes over the lines above the header.
+func (t *Reader) skip(text *bufio.Reader, lines int) error {
+	for t.lines.number < lines {
+		_, err := text.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue // the rest of a long line
+		case errors.Is(err, io.EOF):
+			return fmt.Errorf("the file ends before line %d, where the header should be", lines+1)
+		case err != nil:
+			return err
+		}
+		t.lines.number++
+	}
+	return nil
 }
 
 // decode returns r as UTF-8 with LF or CRLF line ends, and notes the encoding.

@@ -542,3 +542,42 @@ func ExampleOpen() {
 	// 2 [123 Ana] <nil>
 	// 3 [456 ] clients.csv: line 3: column "nome": 1 field where the header has 2, the last one: "456"; add what is missing, or a bare ';' for each empty field
 }
+
+func TestOpen_headerElsewhere(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		text    string
+		options table.Options
+		header  []string
+		first   table.Row
+	}{
+		"below other lines": {
+			"Report of November; with \"quotes\n\na;b\n1;2\n", table.Options{HeaderLine: 3}, []string{"a", "b"}, table.Row{Line: 4, Fields: []string{"1", "2"}},
+		},
+		"given": {
+			"1;2\n3;4\n", table.Options{Columns: []string{"x", "y"}}, []string{"x", "y"}, table.Row{Line: 1, Fields: []string{"1", "2"}},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := table.Open(strings.NewReader(tt.text), tt.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.header, r.Header()); diff != "" {
+				t.Errorf("header (-want +got):\n%s", diff)
+			}
+			row, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.first, row); diff != "" {
+				t.Errorf("first row (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if _, err := table.Open(strings.NewReader("a;b\n"), table.Options{HeaderLine: 9}); err == nil || !strings.Contains(err.Error(), "ends before line 9") {
+		t.Errorf("a header below the end gives %v", err)
+	}
+}
