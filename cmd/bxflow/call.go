@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bxflow/bxflow/engine/report"
 )
 
 func newCallCommand(a *app) *cobra.Command {
@@ -128,7 +130,7 @@ func setPath(params map[string]any, path []string, value any) error {
 // printJSON prints a raw JSON value, indented.
 func (a *app) printJSON(raw json.RawMessage) error {
 	var b bytes.Buffer
-	if err := json.Indent(&b, raw, "", "  "); err != nil {
+	if err := json.Indent(&b, report.CleanJSON(raw), "", "  "); err != nil {
 		return err
 	}
 	b.WriteByte('\n')

@@ -8,21 +8,23 @@ import (
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/report"
 	"github.com/bxflow/bxflow/jobs"
 )
 
 // explain prints why the program ends, once. Problems of job files come with
-// their lines, and a sum at the end.
+// their lines, and a sum at the end. Whatever the texts are made of, a terminal
+// shows them and obeys nothing in them.
 func (a *app) explain(err error) {
 	var problems engine.Problems
 	if !errors.As(err, &problems) {
-		fmt.Fprintf(a.stderr, "bxflow: %s\n", mask(err.Error()))
+		fmt.Fprintf(a.stderr, "bxflow: %s\n", mask(report.CleanLines(err.Error())))
 		return
 	}
 	var b bytes.Buffer
 	jobs.Explain(&b, quoted(problems)) //nolint:errcheck // a buffer takes everything
 	fmt.Fprintf(&b, "bxflow: %s; nothing was written\n", countProblems(problems))
-	fmt.Fprint(a.stderr, mask(b.String()))
+	fmt.Fprint(a.stderr, mask(report.CleanLines(b.String())))
 }
 
 // quoted gives problems the lines of the files that they are in. Those that only

@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+
+	"github.com/bxflow/bxflow/engine/report"
 )
 
 // newLogger makes the log: coloured lines on a terminal, plain ones or JSON
-// elsewhere. Secrets are masked, whoever logs them.
+// elsewhere. Secrets are masked and control characters spelled out, whoever
+// logs them.
 func (a *app) newLogger(w io.Writer) (*slog.Logger, error) {
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(a.flags.logLevel)); err != nil {
@@ -24,16 +27,33 @@ func (a *app) newLogger(w io.Writer) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: maskAttr}
 	switch a.flags.logFormat {
 	case "json":
+		options.ReplaceAttr = cleanAttr // JSON lets some control characters pass
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	case "text":
 		if isTerminal(a.stderr) {
 			return slog.New(tint.NewTextHandler(w, &tint.Options{
-				Level: level, ReplaceAttr: maskAttr, TimeFormat: time.TimeOnly, NoColor: !a.colour(),
+				Level: level, ReplaceAttr: cleanAttr, TimeFormat: time.TimeOnly, NoColor: !a.colour(),
 			})), nil
 		}
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	}
 	return nil, usage("--log-format %q is not one; use text or json", a.flags.logFormat)
+}
+
+// cleanAttr is [maskAttr] for logs whose format does not quote what a terminal
+// would obey.
+func cleanAttr(groups []string, attr slog.Attr) slog.Attr {
+	attr = maskAttr(groups, attr)
+	switch attr.Value.Kind() {
+	case slog.KindString:
+		attr.Value = slog.StringValue(report.Clean(attr.Value.String()))
+	case slog.KindAny:
+		if text := fmt.Sprintf("%+v", attr.Value.Any()); report.Clean(text) != text {
+			attr.Value = slog.StringValue(report.Clean(text))
+		}
+	default:
+	}
+	return attr
 }
 
 // maskAttr masks secrets in what is logged.

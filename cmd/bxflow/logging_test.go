@@ -51,3 +51,43 @@ func TestLogger_masksWhateverIsLogged(t *testing.T) {
 		})
 	}
 }
+
+func TestLogger_letsNoControlCharactersPass(t *testing.T) {
+	t.Parallel()
+
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+
+			a := newApp()
+			a.flags.logLevel, a.flags.logFormat = "debug", format
+			var b bytes.Buffer
+			log, err := a.newLogger(&b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const evil = "a\x1b[31m\u009b2J\u202e"
+			log.Info(evil, "text", evil, "error", errors.New(evil), slog.Group("g", "text", evil), "any", []string{evil})
+			if strings.ContainsAny(b.String(), "\x1b\u009b\u202e") {
+				t.Errorf("the log holds control characters:\n%q", b.String())
+			}
+		})
+	}
+}
+
+func TestCleanAttr(t *testing.T) {
+	t.Parallel()
+
+	const evil, want = "a\x1b[31m", `a\x1b[31m`
+	for name, value := range map[string]slog.Value{
+		"text": slog.StringValue(evil), "error": slog.AnyValue(errors.New(evil)), "anything": slog.AnyValue(struct{ s string }{evil}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			if got := cleanAttr(nil, slog.Attr{Key: "k", Value: value}).Value.String(); !strings.Contains(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}

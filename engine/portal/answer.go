@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Result is what a method answered.
@@ -180,18 +181,30 @@ func answerOf(method string, status int, body []byte) (Result, *Error) {
 func faultError(method string, status int, f fault) *Error {
 	code := ""
 	if f.Code != nil {
-		code = string(*f.Code)
+		code = printable(string(*f.Code))
 	}
 	return &Error{
 		Method: method, Status: status, Code: code, Verdict: classify(method, status, code),
-		Message: plainText(string(f.Message)), Argument: string(f.Argument),
+		Message: plainText(string(f.Message)), Argument: printable(string(f.Argument)),
 	}
 }
 
 // plainText makes one line of a message that may hold <br> and line breaks.
 func plainText(message string) string {
 	message = strings.NewReplacer("<br>", "; ", "<br/>", "; ", "<br />", "; ", "\r", "", "\n", "; ").Replace(message)
-	return strings.TrimSuffix(strings.TrimSpace(message), ";")
+	return strings.TrimSuffix(strings.TrimSpace(printable(message)), ";")
+}
+
+// printable puts a space in place of each character that a terminal would obey
+// instead of show: whoever answers in the portal's place must not write escape
+// sequences to it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
 }
 
 // batchAnswer holds the five maps of a batch's answer ("Batch execution" of the

@@ -94,6 +94,18 @@ func TestAnswerOf(t *testing.T) {
 	}
 }
 
+func TestAnswerOf_errorsArePrintable(t *testing.T) {
+	t.Parallel()
+	const body = `{"error":"A\u001b[2J","error_description":"a\u0007\u009b31m<br>b\r\n","argument":"x\u202e"}`
+	_, fault := portal.AnswerOf("crm.item.get", 400, []byte(body))
+	want := &portal.Error{
+		Method: "crm.item.get", Status: 400, Code: "A [2J", Message: "a  31m; b", Argument: "x ", Verdict: portal.Failed,
+	}
+	if diff := cmp.Diff(want, fault); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+}
+
 func TestBatchReplies(t *testing.T) {
 	t.Parallel()
 	const value = `{"result":{"c0":{"item":{"id":1}}},"result_error":{"c1":{"error":"NOT_FOUND","error_description":"x"},` +

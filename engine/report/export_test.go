@@ -2,7 +2,6 @@ package report
 
 // For tests of what text is made of.
 var (
-	Clean    = clean
 	Duration = duration
 	Harmless = harmless
 )

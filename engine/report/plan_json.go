@@ -119,7 +119,7 @@ func marshal(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return CleanJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
 // list is never nil, so that JSON has [] and not null.

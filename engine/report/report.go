@@ -8,11 +8,13 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -74,8 +76,51 @@ func (t Terminal) headed(c colour, head, rest, indent string) string {
 	return line
 }
 
-// clean makes text from outside harmless to a terminal: control characters,
+// Clean makes text from outside harmless to a terminal: control characters,
 // escape sequences and marks that turn the reading direction are spelled out.
+// It returns one line.
+func Clean(s string) string { return clean(s) }
+
+// CleanLines is [Clean] for a text of several lines: it keeps their ends and
+// their tabs.
+func CleanLines(s string) string {
+	var b strings.Builder
+	for i, line := range strings.Split(s, "\n") {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		for j, part := range strings.Split(line, "\t") {
+			if j > 0 {
+				b.WriteByte('\t')
+			}
+			b.WriteString(clean(part))
+		}
+	}
+	return b.String()
+}
+
+// CleanJSON spells out, in a JSON text, the characters that [Clean] does. JSON
+// itself allows most of them inside its texts.
+func CleanJSON(raw []byte) []byte {
+	harmful := func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(" \t\r\n", r) }
+	raw = bytes.ToValidUTF8(raw, []byte("\ufffd"))
+	if bytes.IndexFunc(raw, harmful) < 0 {
+		return raw
+	}
+	var b bytes.Buffer
+	for _, r := range string(raw) {
+		if !harmful(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.Bytes()
+}
+
+// clean is [Clean].
 func clean(s string) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	harmless := func(r rune) bool { return unicode.IsPrint(r) }

@@ -53,6 +53,29 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
+func TestCleanLines(t *testing.T) {
+	t.Parallel()
+
+	if got, want := report.CleanLines("a\x1b[2J\n\tb\u009b\r\n"), "a\\x1b[2J\n\tb\\x9b\\x0d\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestCleanJSON(t *testing.T) {
+	t.Parallel()
+
+	tests := map[string]string{
+		"{\n\t\"a\": \"é日😀\"\n}": "{\n\t\"a\": \"é日😀\"\n}",
+		"\"\u009b2J\u202e\"":     `"\u009b2J\u202e"`,
+		"\"\U000e0001\"":         `"\udb40\udc01"`,
+	}
+	for raw, want := range tests {
+		if got := string(report.CleanJSON([]byte(raw))); got != want {
+			t.Errorf("CleanJSON(%q) = %q, want %q", raw, got, want)
+		}
+	}
+}
+
 // broken are changes that can't be read to their end.
 type broken struct{ err error }
 
