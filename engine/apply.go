@@ -69,7 +69,7 @@ func (e *StopError) Unwrap() error { return e.Err }
 // The result comes back in every case. The error is a [StopError], the
 // context's cause, or the journal's fault; failed rows alone are none.
 func Apply(ctx context.Context, o ApplyOptions) (*Result, error) {
-	r := &runner{o: &o, queue: newQueue()}
+	r := &runner{o: &o, queue: newQueue(), adopted: map[string]int64{}}
 	err := r.run(ctx)
 	result, sumErr := r.result(ctx, err)
 	if sumErr != nil {
@@ -83,6 +83,7 @@ type runner struct {
 	queue    *queue
 	tally    tally
 	refusals refusals
+	adopted  map[string]int64 // ids of planned items that were there already, by ref
 }
 
 // run loads changes into the queue and lets workers send them.
@@ -106,6 +107,9 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	if err := p.Wait(); err != nil {
 		return err
+	}
+	if r.queue.over() {
+		return nil // a stop that came too late to stop anything
 	}
 	return context.Cause(ctx)
 }

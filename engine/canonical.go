@@ -253,8 +253,9 @@ func canonicalMoment(f *Field, v any) (any, error) {
 		return v.Format(momentLayout), nil
 	case string:
 		v = strings.TrimSpace(v)
-		for _, layout := range []string{momentLayout, "2006-01-02T15:04:05", time.DateTime, dayLayout} {
-			if t, err := time.Parse(layout, v); err == nil {
+		for _, layout := range []string{momentLayout, "2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", dayLayout} {
+			// Without a zone, a time is the machine's, as now and daysAgo() are.
+			if t, err := time.ParseInLocation(layout, v, time.Local); err == nil {
 				return t.Format(momentLayout), nil
 			}
 		}

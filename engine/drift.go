@@ -40,6 +40,16 @@ func (r *runner) recheck(ctx context.Context, page []*Change) (settled []*Change
 	if err != nil {
 		return nil, err
 	}
+	for _, c := range settled {
+		if c.ID != 0 {
+			r.adopted[c.Ref] = c.ID
+		}
+	}
+	for _, c := range page {
+		if c.ID == 0 && c.Kind != KindCreate {
+			c.ID = r.adopted[c.Ref] // 0 for an item that this run makes
+		}
+	}
 	more, err := r.recheckItems(ctx, page)
 	return append(settled, more...), err
 }

@@ -167,3 +167,26 @@ func TestAnotherPlanOfTheSameRows(t *testing.T) {
 		}
 	})
 }
+
+// An item that an earlier run made and a person changed since is not moved back
+// by a plan that was made before.
+func TestStalePlanOnAdoptedItems(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{})
+		w.rows(rows)
+		first, _ := w.plan(w.job(onboarding))
+		second, _ := w.plan(w.job(onboarding))
+		w.apply(first)
+		card := w.named("dynamic_128", "title", "Card of Cliente Um")[0]
+		w.edit("crm.item.update", map[string]any{"entityTypeId": 128, "id": card["id"], "fields": map[string]any{"stageId": "DT128_42:SUCCESS"}})
+		w.saved = true
+		result, err := w.tryApply(second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.named("dynamic_128", "title", "Card of Cliente Um")[0]["stageId"]; got != "DT128_42:SUCCESS" {
+			t.Errorf("the card is in %v, want it where it was put\n%+v", got, result.Steps)
+		}
+	})
+}

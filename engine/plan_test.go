@@ -251,6 +251,18 @@ func TestPlan(t *testing.T) {
 `,
 			want: engine.Counts{Create: 3, Unchanged: 3},
 		},
+		"two rows of one key and other values make nothing": {
+			rows: "k,name\n1,A\n1,B\n2,C\n",
+			job:  "  - read: rows.csv\n    key: k\n  - create: Onboarding\n    fields: {title: \"${{ row.name }}\"}\n",
+			want: engine.Counts{Create: 1, Invalid: 2},
+			says: []string{"rows.csv:3 has the same key (key:1)", "rows.csv:2 has the same key (key:1)"},
+		},
+		"equal rows of one key make one item": {
+			rows: "cpf,name,post\n601,Novo A,x\n601,Novo A,y\n601,Novo A,y\n",
+			job: "  - read: rows.csv\n  - import: contact\n    id: client\n    match: CPF\n    fields: {CPF: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n" +
+				"  - create: Onboarding\n    fields: {title: \"${{ row.post }}\", contactId: \"${{ client.id }}\"}\n",
+			want: engine.Counts{Create: 3, Unchanged: 3},
+		},
 		"two rows that reach one item by other keys are invalid": {
 			rows: "cpf,name,email\n10000000108,August,\n,August,contact1@example.org\n",
 			job: `

@@ -87,8 +87,14 @@ func (p *Planning) overlay(ctx context.Context, held []*Held) error {
 		if h == nil {
 			continue
 		}
+		if c.Kind == KindCreate {
+			h.Made = map[string]any{}
+		}
 		for name, f := range c.Fields {
 			h.Now[name] = f.After
+			if c.Kind == KindCreate {
+				h.Made[name] = f.After
+			}
 		}
 	}
 	return nil

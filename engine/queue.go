@@ -81,6 +81,13 @@ func (q *queue) loaded() {
 	q.wakeLocked()
 }
 
+// over says whether nothing is left to do.
+func (q *queue) over() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.complete && len(q.tasks) == 0
+}
+
 // room waits until the window has room for another page; false when the
 // context ends first.
 func (q *queue) room(ctx context.Context) bool {

@@ -31,6 +31,9 @@ type Held struct {
 	// Now are the known field values after this plan's changes so far, by
 	// REST name, canonical. For a planned item these are all it will have.
 	Now map[string]any
+	// Made are the values with which an earlier chunk of the plan makes the
+	// item; nil for others.
+	Made map[string]any
 
 	before  map[string]any // as the portal has them
 	changes []*Change      // of this chunk, in order

@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -77,9 +78,19 @@ func (s *Create) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.R
 		return err
 	}
 	var existing []*engine.Held
+	first := map[string]request{}
 	for i, a := range asked {
+		if before, again := first[a.key.Key]; again {
+			s.again(p, before, a)
+			continue
+		}
+		first[a.key.Key] = a
 		switch hits := found[i]; {
-		case held[i] != nil:
+		case held[i] != nil: // made by an earlier chunk
+			if differs(held[i], a.fields) {
+				s.clash(p, sourceOf(held[i]), a)
+				continue
+			}
 			a.record.Hold(p.ID(), held[i])
 			p.Unchanged(a.record, held[i])
 		case len(hits) > 1:
@@ -93,6 +104,28 @@ func (s *Create) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.R
 		}
 	}
 	return p.Overlay(ctx, existing)
+}
+
+// again settles a record whose key an earlier one of the chunk has: it holds
+// that one's item if both ask for the same; otherwise neither can be told to be
+// the right one.
+func (s *Create) again(p *engine.Planning, before, a request) {
+	h := before.record.Held(p.ID())
+	switch {
+	case h == nil:
+		p.Invalid(a.record, fmt.Sprintf("has the key of %s, which makes no item", before.record.Source))
+	case engine.HashOf(before.fields) == engine.HashOf(a.fields):
+		a.record.Hold(p.ID(), h)
+		p.Unchanged(a.record, h)
+	default:
+		s.clash(p, before.record.Source, a)
+	}
+}
+
+// clash makes two records of one key and different fields invalid.
+func (s *Create) clash(p *engine.Planning, earlier string, a request) {
+	p.Withdraw(p.ID(), earlier, fmt.Sprintf("%s has the same key (%s) and other values", a.record.Source, a.record.Key))
+	p.Invalid(a.record, fmt.Sprintf("%s has the same key (%s) and other values", earlier, a.record.Key))
 }
 
 func (s *Create) create(p *engine.Planning, a request) {
@@ -114,4 +147,22 @@ func (s *Create) evaluate(p *engine.Planning, r *engine.Record) (map[string]engi
 	}
 	fields := forCreate(wants)
 	return fields, s.place.apply(env, fields)
+}
+
+// differs says whether a planned item was made with other fields. Later steps
+// may have changed it since; a field that they did not touch tells.
+func differs(h *engine.Held, fields map[string]engine.FieldChange) bool {
+	for name, f := range fields {
+		field := h.Entity.FieldByName(name)
+		if field != nil && h.Made[name] != nil && !field.Equal(h.Made[name], f.After) {
+			return true
+		}
+	}
+	return false
+}
+
+// sourceOf is the record that a planned item is made for.
+func sourceOf(h *engine.Held) string {
+	_, source, _ := strings.Cut(h.Ref, "@")
+	return source
 }
