@@ -12,46 +12,62 @@ import (
 	"github.com/bxflow/bxflow/engine/expression"
 )
 
-// planIndex is the draft's index with the entries of the chunk in hand before
-// it, so that records of one chunk see each other.
+// planIndex is the draft's index. Entries of the chunk in hand are seen at once;
+// those of a small plan stay in memory altogether, and a larger plan's go to
+// disk.
 type planIndex struct {
-	draft Draft
-	fresh map[Hash][]byte
+	draft   Draft
+	fresh   map[Hash][]byte // of the chunk in hand
+	kept    map[Hash][]byte // of earlier chunks, while they are few
+	spilled bool            // kept went to disk, and so does all that follows
 }
 
-func newPlanIndex(d Draft) *planIndex { return &planIndex{draft: d, fresh: map[Hash][]byte{}} }
+// keptMost bounds the entries in memory: some 10 MB.
+const keptMost = 50_000
+
+func newPlanIndex(d Draft) *planIndex {
+	return &planIndex{draft: d, fresh: map[Hash][]byte{}, kept: map[Hash][]byte{}}
+}
 
 func (x *planIndex) put(key Hash, value []byte) { x.fresh[key] = value }
 
 func (x *planIndex) get(ctx context.Context, keys []Hash) (map[Hash][]byte, error) {
+	found := make(map[Hash][]byte, len(keys))
 	var ask []Hash
-	for _, k := range keys {
-		if _, ok := x.fresh[k]; !ok {
-			ask = append(ask, k)
-		}
-	}
-	found := map[Hash][]byte{}
-	if len(ask) > 0 {
-		stored, err := x.draft.Get(ctx, ask)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(found, stored)
-	}
 	for _, k := range keys {
 		if v, ok := x.fresh[k]; ok {
 			found[k] = v
+		} else if v, ok := x.kept[k]; ok {
+			found[k] = v
+		} else if x.spilled {
+			ask = append(ask, k)
 		}
 	}
-	return found, nil
+	if len(ask) == 0 {
+		return found, nil
+	}
+	stored, err := x.draft.Get(ctx, ask)
+	maps.Copy(found, stored)
+	return found, err
 }
 
+// flush ends a chunk.
 func (x *planIndex) flush(ctx context.Context) error {
+	if !x.spilled && len(x.kept)+len(x.fresh) <= keptMost {
+		maps.Copy(x.kept, x.fresh)
+		clear(x.fresh)
+		return nil
+	}
+	if !x.spilled {
+		x.spilled = true
+		maps.Copy(x.kept, x.fresh)
+		x.fresh, x.kept = x.kept, nil
+	}
 	if len(x.fresh) == 0 {
 		return nil
 	}
 	err := x.draft.Put(ctx, x.fresh)
-	clear(x.fresh)
+	x.fresh = map[Hash][]byte{}
 	return err
 }
 
