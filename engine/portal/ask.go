@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -61,11 +62,26 @@ func (c *Client) ask(ctx context.Context, calls []call, o askOptions) ([]reply, 
 			return nil, fmt.Errorf("gave up after %d tries in %s: %w", p.tries, time.Since(p.began).Round(time.Second), fault)
 		}
 		c.retried.Add(1)
-		c.logger.Debug("asking the portal again", "calls", len(open), "after", pause, "fault", fault.Error())
+		c.tellRepeat(ctx, fault, len(open), pause)
 		if err := sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// tellRepeat logs that calls are made again. Somebody who waits for a portal
+// that doesn't answer has to know why: that is a warning, but one a minute is
+// enough. Limits are part of the daily work.
+func (c *Client) tellRepeat(ctx context.Context, fault *Error, calls int, pause time.Duration) {
+	level := slog.LevelDebug
+	if fault.Code != codeQueryLimit && fault.Code != codeOperationLimit {
+		last, now := c.warned.Load(), time.Now().UnixNano()
+		if now-last >= int64(leastTime) && c.warned.CompareAndSwap(last, now) {
+			level = slog.LevelWarn
+		}
+	}
+	c.logger.Log(ctx, level, "the portal gives no usable answer; asking again for at least a minute",
+		"calls", calls, "after", pause.Round(time.Millisecond), "fault", fault.Error())
 }
 
 // all are the indexes of calls.

@@ -19,7 +19,7 @@ type Error struct {
 	Argument string
 }
 
-// Error reads method: code: message (HTTP status).
+// Error reads method: code: message (HTTP status); remedy.
 func (e *Error) Error() string {
 	text := e.Method
 	if e.Code != "" {
@@ -31,7 +31,34 @@ func (e *Error) Error() string {
 	if e.Status != 0 && e.Status != http.StatusOK {
 		text += fmt.Sprintf(" (HTTP %d)", e.Status)
 	}
+	if e.Verdict == Fatal {
+		if remedy := remedyOf(e.Code); remedy != "" {
+			text += "; " + remedy
+		}
+	}
 	return text
+}
+
+// remedyOf says what to do about a code that stops everything ("Error codes" of
+// the REST guide); it is empty where nobody can tell.
+func remedyOf(code string) string {
+	switch code {
+	case "INVALID_CREDENTIALS", "NO_AUTH_FOUND", "invalid_token":
+		return "check the webhook's address: its secret is wrong, or the webhook was deleted"
+	case "insufficient_scope":
+		return "give the webhook the missing right, in the portal: Developer resources, Integrations"
+	case "user_access_error", "allowed_only_intranet_user":
+		return "use a webhook of a user who may do this"
+	case codeAccessDenied, "WRONG_LICENSE":
+		return "the portal's plan has no REST API"
+	case "OVERLOAD_LIMIT":
+		return "Bitrix24 has blocked the portal's REST API; ask its support"
+	case "METHOD_CONFIRM_WAITING", "METHOD_CONFIRM_DENIED":
+		return "an administrator of the portal must allow the call"
+	case "INVALID_REQUEST":
+		return "use https in the webhook's address"
+	}
+	return ""
 }
 
 // Temporary says that the same call may succeed later.

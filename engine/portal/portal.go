@@ -89,6 +89,7 @@ type Client struct {
 	rejected atomic.Int64
 	retried  atomic.Int64
 	expired  atomic.Int64 // expired tokens in a row
+	warned   atomic.Int64 // when repeats were last warned of, Unix nanoseconds
 	// singleImports says that the portal has no crm.item.batchImport.
 	singleImports atomic.Bool
 

@@ -55,6 +55,78 @@ func TestClient_followsARenamedPortal(t *testing.T) {
 	}
 }
 
+// A portal that doesn't answer is spoken of once, not with every try.
+func TestClient_warnsOnceThatThePortalDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		tries := 0
+		c := openScript(t, withBody(func(string, map[string]any, string) (int, string) {
+			tries++
+			return http.StatusBadGateway, "<html>"
+		}), &log)
+		began := time.Now()
+		if _, err := c.Call(t.Context(), "crm.item.list", nil); err == nil || time.Since(began) > 2*time.Minute {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		const warning = `level=WARN msg="the portal gives no usable answer; asking again for at least a minute"`
+		if n := strings.Count(log.String(), warning); n != 1 || tries < 10 {
+			t.Errorf("%d warnings in %d tries:\n%s", n, tries, log.String())
+		}
+	})
+}
+
+// A limit is waited for without a word.
+func TestClient_warnsOfNoLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		refusals := 3
+		c := openScript(t, withBody(func(string, map[string]any, string) (int, string) {
+			if refusals--; refusals >= 0 {
+				return http.StatusServiceUnavailable, `{"error":"QUERY_LIMIT_EXCEEDED","error_description":"Too many requests"}`
+			}
+			return http.StatusOK, `{"result":{}}`
+		}), &log)
+		if _, err := c.Call(t.Context(), "crm.item.list", nil); err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(log.String(), "WARN") {
+			t.Errorf("the log says %s", log.String())
+		}
+	})
+}
+
+// An error that stops everything says what to do about it.
+func TestError_remedy(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		err  portal.Error
+		want string
+	}{
+		"a wrong secret": {
+			portal.Error{Method: "batch", Code: "INVALID_CREDENTIALS", Status: 401, Message: "Invalid request credentials", Verdict: portal.Fatal},
+			"batch: INVALID_CREDENTIALS: Invalid request credentials (HTTP 401); check the webhook's address: its secret is wrong, or the webhook was deleted",
+		},
+		"a right that is missing, without a text": {
+			portal.Error{Method: "crm.item.add", Code: "insufficient_scope", Verdict: portal.Fatal},
+			"crm.item.add: insufficient_scope; give the webhook the missing right, in the portal: Developer resources, Integrations",
+		},
+		"one item that may not be seen": {
+			portal.Error{Method: "crm.item.get", Code: "ACCESS_DENIED", Status: 400, Message: "no", Verdict: portal.Failed},
+			"crm.item.get: ACCESS_DENIED: no (HTTP 400)",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := tt.err.Error(); got != tt.want {
+				t.Errorf("got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
 // The secret goes to no other place than the webhook's own.
 func TestClient_refusesOtherRedirects(t *testing.T) {
 	t.Parallel()
