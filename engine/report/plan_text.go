@@ -19,7 +19,7 @@ import (
 func (p Plan) Text(ctx context.Context, w io.Writer, t Terminal) error {
 	out := &planText{Plan: p, Terminal: t, names: names{p.Catalog}, w: bufio.NewWriter(w)}
 	out.heading()
-	if err := t.grid(out.w, "  ", summaryColumns(p.Header), summaryRows(p.Header, t)); err != nil {
+	if err := out.sums(); err != nil {
 		return err
 	}
 	out.remarks()
@@ -35,7 +35,7 @@ func (p Plan) Text(ctx context.Context, w io.Writer, t Terminal) error {
 func (p Plan) Summary(w io.Writer, t Terminal) error {
 	out := &planText{Plan: p, Terminal: t, w: bufio.NewWriter(w)}
 	out.heading()
-	if err := t.grid(out.w, "  ", summaryColumns(p.Header), summaryRows(p.Header, t)); err != nil {
+	if err := out.sums(); err != nil {
 		return err
 	}
 	out.remarks()
@@ -65,7 +65,15 @@ func (p *planText) heading() {
 	}
 	p.line("%s", p.headed(bold, title, " on "+clean(h.Portal.Address)+who, "  "))
 	p.line("%s", p.paint(faint, p.wrap(fmt.Sprintf("%s, plan %s", rowsOf(h), clean(h.ID)), "  ")))
+}
+
+// sums writes the table of steps; a job whose steps change nothing has none.
+func (p *planText) sums() error {
+	if len(p.Header.Steps) == 0 {
+		return nil
+	}
 	p.line("")
+	return p.grid(p.w, "  ", summaryColumns(p.Header), summaryRows(p.Header, p.Terminal))
 }
 
 // rowsOf says how many rows of which files or selects the plan is made from.
@@ -239,7 +247,7 @@ func (p *planText) change(c *engine.Change) {
 	}
 	p.line("%s", p.fit(head, 0))
 	if reason := problem(c); reason != "" {
-		p.line("      %s", p.wrap(clean(reason), "      "))
+		p.line("      %s", p.reason(reason, "      "))
 	}
 	if !c.Kind.Writes() {
 		return
@@ -255,21 +263,34 @@ func (p *planText) change(c *engine.Change) {
 	}
 }
 
+// Columns that a text is cut to even where lines may have any length: a cell may
+// hold a book. JSON, HTML and CSV have all of it.
+const (
+	longestValue  = 120
+	longestReason = 500
+)
+
 // transition is before → after, in the room that a line has after used
 // columns. A created field has no before worth showing.
 func (p *planText) transition(c *engine.Change, name string, used int) string {
 	f := c.Fields[name]
 	before, after := p.names.value(c.TypeID, name, f.Before), p.names.value(c.TypeID, name, f.After)
-	if c.Kind == engine.KindCreate && before == "" {
-		return p.fit(shown(after), used)
+	created := c.Kind == engine.KindCreate && before == ""
+	before, after = text.Snip(shown(before), longestValue, "…"), text.Snip(shown(after), longestValue, "…")
+	if created {
+		return p.fit(after, used)
 	}
-	before, after = shown(before), shown(after)
 	if room := p.Width - used - 3; p.Width > 0 && width(before)+width(after) > room {
 		half := max(room/2, 8)
 		before = text.Snip(before, max(half, room-width(after)), "…")
 		after = text.Snip(after, max(room-width(before), 8), "…")
 	}
 	return p.paint(faint, before) + " → " + after
+}
+
+// reason is why something did not come about, wrapped.
+func (t Terminal) reason(s, indent string) string {
+	return t.wrap(text.Snip(clean(s), longestReason, "…"), indent)
 }
 
 func width(s string) int { return text.StringWidthWithoutEscSequences(s) }

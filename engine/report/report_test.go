@@ -76,6 +76,57 @@ func TestCleanJSON(t *testing.T) {
 	}
 }
 
+// TestPlan_longTextsAreCut: a cell may hold a book, and its line stays a line.
+func TestPlan_longTextsAreCut(t *testing.T) {
+	t.Parallel()
+
+	p := testPlan(t)
+	book := strings.Repeat("word ", 14_000)
+	for _, c := range p.Changes.(changes) { //nolint:errcheck // the fixture's type
+		for name := range c.Fields {
+			c.Fields[name] = engine.FieldChange{Before: book, After: "x" + book}
+		}
+		c.Reason = book
+	}
+	for name, terminal := range map[string]report.Terminal{"a file": {}, "a wide terminal": {Width: 400}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var b bytes.Buffer
+			if err := p.Text(t.Context(), &b, terminal); err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(b.String()) {
+				if n := utf8.RuneCountInString(line); n > 520 {
+					t.Errorf("a line of %d characters: %s…", n, line[:60])
+				}
+			}
+		})
+	}
+	var b bytes.Buffer
+	if err := p.JSON(t.Context(), &b); err != nil || !strings.Contains(b.String(), book) {
+		t.Errorf("the JSON has cut texts: %v", err)
+	}
+}
+
+// TestText_noEmptyTable: where there are no steps to sum up, no line is kept
+// free for them.
+func TestText_noEmptyTable(t *testing.T) {
+	t.Parallel()
+
+	p := testPlan(t)
+	p.Header.Steps, p.Header.Summary, p.Header.Warnings, p.Header.Cleared = nil, engine.Counts{}, nil, 0
+	r := testRun(t)
+	r.Result.Steps = nil
+	var b bytes.Buffer
+	if err := errors.Join(p.Text(t.Context(), &b, report.Terminal{}), r.Text(t.Context(), &b, report.Terminal{})); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "\n\n\n") || !strings.Contains(b.String(), "\n\nNothing to change.\n") {
+		t.Errorf("the texts are:\n%s", b.String())
+	}
+}
+
 // broken are changes that can't be read to their end.
 type broken struct{ err error }
 

@@ -72,7 +72,9 @@ func (r *runText) heading() {
 	if res.Error != "" {
 		r.line("%s", r.paint(red, r.wrap(clean(res.Error), "  ")))
 	}
-	r.line("")
+	if len(res.Steps) > 0 {
+		r.line("")
+	}
 }
 
 func statusWords(s engine.Status) string {
@@ -149,14 +151,22 @@ func (r *runText) summary() ([]column, [][]string) {
 // failures lists the rows that did not make it: invalid ones of the plan, and
 // those that the portal refused or that are not as planned.
 func (r *runText) failures(ctx context.Context) error {
-	total := 0
+	failed, conflicts := 0, 0
 	for _, s := range r.Result.Steps {
-		total += s.Failed + s.Conflicts
+		failed += s.Failed
+		conflicts += s.Conflicts
 	}
-	if total == 0 || r.Changes == nil {
+	if failed+conflicts == 0 || r.Changes == nil {
 		return nil
 	}
-	r.line("\n%s", r.paint(bold, title("Failed", total, r.Rows)))
+	what := "Failed"
+	switch {
+	case failed == 0:
+		what = "Conflicts"
+	case conflicts > 0:
+		what = "Failed and conflicts"
+	}
+	r.line("\n%s", r.paint(bold, title(what, failed+conflicts, r.Rows)))
 	left := r.Rows
 	for c, err := range FailedChanges(ctx, r.Changes, "") {
 		if err != nil {
@@ -178,7 +188,7 @@ func (r *runText) failure(c *engine.Change) {
 	what := failedWord(c)
 	r.line("  %s %s %s", r.paint(red, "!"), place, r.paint(faint, clean(c.Step)+": "+what))
 	if reason := problem(c); reason != "" {
-		r.line("      %s", r.wrap(clean(reason), "      "))
+		r.line("      %s", r.reason(reason, "      "))
 	}
 }
 
