@@ -70,8 +70,7 @@ func TestCompile_refuses(t *testing.T) {
 
 			_, err := expression.Compile(tt.source, sampleScope())
 			wantFault(t, err, tt.want)
-			var all expression.Errors
-			if !errors.As(err, &all) {
+			if _, ok := errors.AsType[expression.Errors](err); !ok {
 				t.Errorf("%T is not Errors", err)
 			}
 		})

@@ -97,12 +97,10 @@ func (x excerpt) fault(offset int, hint, format string, args ...any) *Error {
 
 // placed gives an error of expr-lang its place and our wording.
 func (x excerpt) placed(err error) *Error {
-	var own *Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
-	var fe *file.Error
-	if errors.As(err, &fe) {
+	if fe, ok := errors.AsType[*file.Error](err); ok {
 		return x.fault(fe.From, hintFor(fe.Message), "%s", reworded(fe.Message))
 	}
 	return x.fault(0, "", "%s", reworded(err.Error()))

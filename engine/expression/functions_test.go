@@ -10,7 +10,8 @@ import (
 	"github.com/bxflow/bxflow/engine/expression"
 )
 
-func day(y int, m time.Month, d int) time.Time { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC) }
+// day is a day of 2026, as date gives it.
+func day(m time.Month, d int) time.Time { return time.Date(2026, m, d, 0, 0, 0, 0, time.UTC) }
 
 func TestFunctions_giveValues(t *testing.T) {
 	t.Parallel()
@@ -80,15 +81,15 @@ func TestFunctions_giveValues(t *testing.T) {
 		`round(number(""), 2)`:           "",
 		`round(1e300)`:                   1e300,
 
-		`date("2026-02-28")`:                                            day(2026, time.February, 28),
-		`date("28.02.2026")`:                                            day(2026, time.February, 28),
-		`date("28/02/2026", "02/01/2006")`:                              day(2026, time.February, 28),
-		`date("28/02/2026", "dd/mm/yyyy")`:                              day(2026, time.February, 28),
-		`date("2/3/26", "d/m/yy")`:                                      day(2026, time.March, 2),
+		`date("2026-02-28")`:                                            day(time.February, 28),
+		`date("28.02.2026")`:                                            day(time.February, 28),
+		`date("28/02/2026", "02/01/2006")`:                              day(time.February, 28),
+		`date("28/02/2026", "dd/mm/yyyy")`:                              day(time.February, 28),
+		`date("2/3/26", "d/m/yy")`:                                      day(time.March, 2),
 		`date("2026-02-28 10:05", "YYYY-MM-DD HH:mm")`:                  time.Date(2026, time.February, 28, 10, 5, 0, 0, time.UTC),
 		`date("2026-02-28T10:00:00+03:00") == date("2026-02-28 07:00")`: true,
 		`date("", "02/01/2006")`:                                        "",
-		`date(now)`:                                                     day(2026, time.November, 23),
+		`date(now)`:                                                     day(time.November, 23),
 		`date(card.createdTime) < now`:                                  true,
 		`format(now, "dd/mm/yyyy hh:mm")`:                               "23/11/2026 13:00",
 		`format(now, "2006")`:                                           "2026",

@@ -43,8 +43,7 @@ func ParseTemplate(text string, scope Scope) (*Template, error) {
 			continue
 		}
 		program, err := compile(excerptOf(text, p.text, p.offset), scope)
-		var faults Errors
-		if errors.As(err, &faults) {
+		if faults, ok := errors.AsType[Errors](err); ok {
 			problems = append(problems, faults...)
 			continue
 		}
