@@ -249,14 +249,6 @@ func pick[T any](all []T, chosen []bool) []T {
 
 // isRefusal says whether err is the portal's refusal with one of these codes.
 func isRefusal(err error, codes ...string) bool {
-	var fault *Error
-	if !errors.As(err, &fault) {
-		return false
-	}
-	for _, code := range codes {
-		if fault.Code == code {
-			return true
-		}
-	}
-	return false
+	fault, ok := errors.AsType[*Error](err)
+	return ok && slices.Contains(codes, fault.Code)
 }

@@ -20,12 +20,12 @@ import (
 )
 
 // calls makes n independent requests, as many at once as the client lets out.
-func calls(t *testing.T, c *portal.Client, n int, method string) {
+func calls(t *testing.T, c *portal.Client, n int) {
 	t.Helper()
 	work := pool.New().WithMaxGoroutines(32)
 	for range n {
 		work.Go(func() {
-			if _, err := c.Call(t.Context(), method, nil); err != nil {
+			if _, err := c.Call(t.Context(), "profile", nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -62,7 +62,7 @@ func TestGovernor_bucket(t *testing.T) {
 					Seed: "empty", Rate: tt.rate, Burst: tt.burst, Latency: tt.latency, Drain: tt.drain,
 				}, limits)
 				began := time.Now()
-				calls(t, c, tt.requests, "profile")
+				calls(t, c, tt.requests)
 				took := time.Since(began).Seconds()
 				allowed := 1.03*float64(tt.requests-tt.burst)/tt.rate + 2/tt.rate + tt.latency.Seconds()
 				if took > allowed {
@@ -102,7 +102,7 @@ func TestGovernor_neighbour(t *testing.T) {
 			}
 		})
 		began := time.Now()
-		calls(t, c, 600, "profile")
+		calls(t, c, 600)
 		took := time.Since(began).Seconds()
 		stop()
 		neighbour.Wait()
@@ -124,7 +124,7 @@ func TestGovernor_slips(t *testing.T) {
 			Seed: "empty", Rate: 2, Burst: 50, Latency: 100 * time.Millisecond, Faults: []string{"limit-503:p=0.03"},
 		}, portal.CloudLimits())
 		began := time.Now()
-		calls(t, c, 1000, "profile")
+		calls(t, c, 1000)
 		took := time.Since(began).Seconds()
 		t.Logf("took %.1f s, rejected %d, %s", took, c.Usage().Rejected, c.Status())
 		if took > 2.2*500 {
@@ -410,7 +410,7 @@ func TestOpen(t *testing.T) {
 		})
 	}
 	for _, method := range []string{"", "crm.item.list?x", "../x", "crm..x", "a b"} {
-		if _, err := c.Call(t.Context(), method, nil); err == nil {
+		if _, err := c.Call(t.Context(), "profile", nil); err == nil {
 			t.Errorf("method %q was called", method)
 		}
 		if _, err := c.Batch(t.Context(), []portal.Command{{Method: method}}); err == nil {

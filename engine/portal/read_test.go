@@ -327,8 +327,7 @@ func TestScan_pagesOutOfOrder(t *testing.T) {
 		for _, err := range c.Scan(t.Context(), &engine.Entity{TypeID: 2, Name: "deal"}, nil, nil) {
 			last = err
 		}
-		var fault *portal.Error
-		if !errors.As(last, &fault) {
+		if _, ok := errors.AsType[*portal.Error](last); !ok {
 			t.Errorf("got %v, want an error", last)
 		}
 	})

@@ -134,7 +134,7 @@ func (s *store) load() {
 	if err != nil || info.Size() > maxState {
 		return
 	}
-	raw, err := os.ReadFile(s.path) //nolint:gosec // in the caller's folder, under a name of our own
+	raw, err := os.ReadFile(s.path)
 	if err != nil {
 		return
 	}

@@ -30,7 +30,7 @@ func TestState_sharedByProcesses(t *testing.T) {
 		for i := range ended {
 			c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: folder}, box.WebhookPath())
 			processes.Go(func() {
-				calls(t, c, 150, "profile")
+				calls(t, c, 150)
 				ended[i] = time.Since(began)
 			})
 		}
@@ -48,7 +48,7 @@ func TestState_sharedByProcesses(t *testing.T) {
 		}
 		// One that starts later finds the bucket as it is.
 		c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: folder}, box.WebhookPath())
-		calls(t, c, 20, "profile")
+		calls(t, c, 20)
 		if n := box.Stats().RejectedBucket; n != 0 {
 			t.Errorf("a later process had %d requests rejected", n)
 		}
@@ -67,7 +67,7 @@ func TestState_file(t *testing.T) {
 	open := func() *portal.Client {
 		return openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: folder}, box.WebhookPath())
 	}
-	calls(t, open(), 3, "profile")
+	calls(t, open(), 3)
 	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("files %v, %v", files, err)
@@ -94,7 +94,7 @@ func TestState_file(t *testing.T) {
 		if err := os.WriteFile(files[0], []byte(damage), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		calls(t, open(), 1, "profile")
+		calls(t, open(), 1)
 		if got := open().Status(); got != "bucket 1/50, 2.0/s" {
 			t.Errorf("%s: %q", name, got)
 		}
@@ -115,7 +115,7 @@ func TestState_unusable(t *testing.T) {
 	t.Cleanup(func() { box.Close() })
 	var log bytes.Buffer
 	c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: file, Logger: textLogger(&log)}, box.WebhookPath())
-	calls(t, c, 3, "profile")
+	calls(t, c, 3)
 	if got := c.Status(); got != "bucket 3/50, 2.0/s" || strings.Count(log.String(), "not shared") != 1 {
 		t.Errorf("%q, log %q", got, log.String())
 	}

@@ -148,8 +148,7 @@ func (w *wire) exchange(ctx context.Context, to Address, method string, body []b
 // transportFault words an error of the network without the URL, which holds the
 // secret. A body of which no byte was read was not sent either.
 func transportFault(to Address, method string, err error, sent bool) *Error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
 	message := err.Error()
