@@ -63,7 +63,7 @@ func (p *planText) heading() {
 	if h.Portal.User != "" {
 		who = " as " + clean(h.Portal.User)
 	}
-	p.line("%s", p.headed(bold, title, " on "+clean(h.Portal.Address)+who, "  "))
+	p.line("%s", p.headed(bold, title, " on "+clean(h.Portal.Address)+who))
 	p.line("%s", p.paint(faint, p.wrap(fmt.Sprintf("%s, plan %s", rowsOf(h), clean(h.ID)), "  ")))
 }
 
@@ -161,10 +161,10 @@ func (p *planText) remarks() {
 		lines = append(lines, p.wrap(estimate(h.Estimate), ""))
 	}
 	for _, warning := range h.Warnings {
-		lines = append(lines, p.headed(yellow, "warning:", " "+clean(warning), "  "))
+		lines = append(lines, p.headed(yellow, "warning:", " "+clean(warning)))
 	}
 	for _, guard := range p.Broken {
-		lines = append(lines, p.headed(red, "guard broken:", " "+clean(guard), "  "))
+		lines = append(lines, p.headed(red, "guard broken:", " "+clean(guard)))
 	}
 	if len(lines) > 0 {
 		p.line("\n%s", strings.Join(lines, "\n"))

@@ -68,8 +68,8 @@ func (t Terminal) wrap(s, indent string) string {
 
 // headed wraps a line whose beginning is painted. Colours are put on after the
 // line is broken: they have no width.
-func (t Terminal) headed(c colour, head, rest, indent string) string {
-	line := t.wrap(head+rest, indent)
+func (t Terminal) headed(c colour, head, rest string) string {
+	line := t.wrap(head+rest, "  ")
 	if after, ok := strings.CutPrefix(line, head); ok {
 		return t.paint(c, head) + after
 	}
@@ -152,8 +152,8 @@ func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	if strings.HasSuffix(noun, "y") {
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(noun, "y"))
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }

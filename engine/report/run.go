@@ -68,7 +68,7 @@ func (r *runText) heading() {
 		facts = duration(res.Seconds) + ", " + facts
 	}
 	head := clean(res.Job) + " " + statusWords(res.Status)
-	r.line("%s", r.headed(statusColour(res.Status), head, " ("+facts+")", "  "))
+	r.line("%s", r.headed(statusColour(res.Status), head, " ("+facts+")"))
 	if res.Error != "" {
 		r.line("%s", r.paint(red, r.wrap(clean(res.Error), "  ")))
 	}

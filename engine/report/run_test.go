@@ -125,7 +125,7 @@ func TestPlan_noEscapesReachATerminal(t *testing.T) {
 	evil := "\x1b]0;owned\x07\u202e"
 	p.Header.Job, p.Header.Warnings = "job"+evil, []string{evil}
 	p.Header.Steps[0].ID, p.Header.Steps[0].Entity = evil, evil
-	for _, c := range p.Changes.(changes) { //nolint:errcheck // the fixture's type
+	for _, c := range p.Changes.(changes) {
 		c.Step, c.Entity, c.Source, c.Reason = c.Step+evil, evil, evil, evil
 	}
 	var b bytes.Buffer
