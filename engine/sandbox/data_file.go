@@ -100,7 +100,7 @@ func (s *store) size() int {
 // crash leaves either the old file or the new one.
 func (s *store) rewrite() error {
 	j := s.log
-	next, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own
+	next, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}

@@ -282,16 +282,15 @@ func (e *entity) keep(it *item) (old *item) {
 	return old
 }
 
-// remove deletes an item and reports whether it was there.
-func (e *entity) remove(id int64) bool {
+// remove deletes an item, if it is there.
+func (e *entity) remove(id int64) {
 	old := e.item(id)
 	if old == nil {
-		return false
+		return
 	}
 	e.drop(id)
 	e.store.log.removed(e, id)
 	e.store.note(EffectDelete, e, old)
-	return true
 }
 
 func (e *entity) drop(id int64) {

@@ -46,12 +46,12 @@ func TestFaults(t *testing.T) {
 				if got := outcome(t, p, "crm.item.add", add); got != tt.want {
 					t.Errorf("got %q, want %q", got, tt.want)
 				}
-				if n := len(p.items(t, 128)); n != tt.items {
+				if n := len(p.items(t)); n != tt.items {
 					t.Errorf("%d items, want %d", n, tt.items)
 				}
 				if tt.items == 0 && strings.Contains(tt.spec, "delay=") {
 					pass(t, 6*time.Second)
-					if n := len(p.items(t, 128)); n != 1 {
+					if n := len(p.items(t)); n != 1 {
 						t.Errorf("%d items after the delay, want 1", n)
 					}
 				}

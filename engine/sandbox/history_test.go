@@ -53,7 +53,7 @@ func TestDropMidway(t *testing.T) {
 	if got := outcome(t, p, "crm.item.add", `{"entityTypeId":128,"fields":{}}`); got != "dropped" {
 		t.Errorf("one command: got %s", got)
 	}
-	if got := len(p.items(t, 128)); got != 3 {
+	if got := len(p.items(t)); got != 3 {
 		t.Errorf("%d items, want 3", got)
 	}
 }

@@ -320,7 +320,7 @@ func TestBatchImport(t *testing.T) {
 	if _, code, _ := p.refused(t, "crm.item.batchImport", `{"entityTypeId":128,"data":[`+rows+`]}`); code != "MAX_IMPORT_BATCH_SIZE_EXCEEDED" {
 		t.Errorf("21 rows: got %q", code)
 	}
-	if got := len(p.items(t, 128)); got != 4 {
+	if got := len(p.items(t)); got != 4 {
 		t.Errorf("%d items, want 4", got)
 	}
 	if got := p.Stats().Automation; got != 0 {
