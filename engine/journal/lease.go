@@ -40,7 +40,7 @@ type HeldError struct {
 func (e *HeldError) Error() string {
 	who := "another run"
 	if e.Job != "" {
-		who = fmt.Sprintf("a run of %s", e.Job)
+		who = "a run of " + e.Job
 	}
 	if e.Owner.PID == 0 {
 		return who + " holds the portal; wait for it with --wait"

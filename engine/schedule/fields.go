@@ -150,7 +150,7 @@ func (f field) value(item, text string) (int, error) {
 	}
 	names := ""
 	if len(f.values) > 0 {
-		names = fmt.Sprintf(" or a name such as %s", f.values[1])
+		names = " or a name such as " + f.values[1]
 	}
 	return 0, fmt.Errorf("%q: %q is not a number from %d to %d%s", item, text, f.min, f.max, names)
 }

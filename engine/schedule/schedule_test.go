@@ -11,21 +11,21 @@ import (
 	"github.com/bxflow/bxflow/engine/schedule"
 )
 
-func parse(t testing.TB, spec schedule.Spec) *schedule.Schedule {
-	t.Helper()
+func parse(tb testing.TB, spec schedule.Spec) *schedule.Schedule {
+	tb.Helper()
 	s, err := schedule.Parse(spec)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
 // dues lists the next n due times, as the clocks on the wall show them.
-func dues(t testing.TB, s *schedule.Schedule, after string, n int) []string {
-	t.Helper()
+func dues(tb testing.TB, s *schedule.Schedule, after string, n int) []string {
+	tb.Helper()
 	from, err := time.Parse(time.RFC3339, after)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var list []string
 	for range n {
