@@ -20,11 +20,11 @@ import (
 )
 
 // read returns every row and what was wrong with the others.
-func read(t testing.TB, r io.Reader, o table.Options) (rows []table.Row, faults []string, opened *table.Reader) {
-	t.Helper()
+func read(tb testing.TB, r io.Reader, o table.Options) (rows []table.Row, faults []string, opened *table.Reader) {
+	tb.Helper()
 	opened, err := table.Open(r, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for {
 		row, err := opened.Next()
@@ -36,18 +36,18 @@ func read(t testing.TB, r io.Reader, o table.Options) (rows []table.Row, faults 
 		case errors.As(err, &fault):
 			faults = append(faults, err.Error())
 		case err != nil:
-			t.Fatal(err)
+			tb.Fatal(err)
 		default:
 			rows = append(rows, row)
 		}
 	}
 }
 
-func encode(t testing.TB, e encoding.Encoding, text string) string {
-	t.Helper()
+func encode(tb testing.TB, e encoding.Encoding, text string) string {
+	tb.Helper()
 	encoded, err := e.NewEncoder().String(text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return encoded
 }
@@ -219,7 +219,7 @@ func TestOpen_refuses(t *testing.T) {
 		"a sep line alone":   {"sep=;\n", table.Options{}, "table: the file is empty; its first line must name the columns"},
 		"an empty name":      {"a;;c;\n", table.Options{Name: "a.csv"}, "a.csv: line 1: column 2, 4 of the header has no name; name it, or remove it with its delimiter (read with delimiter ';', utf-8)"},
 		"a name used twice":  {"a; b;b\n", table.Options{Name: "a.csv"}, `a.csv: line 1: columns 2, 3 are all named "b"; give each its own name (read with delimiter ';', utf-8)`},
-		"a missing column":   {"CPF;name;phone\n", table.Options{Require: []string{"cpf", "name", "nmae", "address"}}, `table: line 1: required column "cpf" is missing; did you mean "CPF"?; required column "nmae" is missing; did you mean "name"?; required column "address" is missing; the columns are "CPF", "name", "phone" (read with delimiter ';', utf-8)`},
+		"a missing column":   {"CPF;name;phone\n", table.Options{Require: []string{"cpf", "name", "nane", "address"}}, `table: line 1: required column "cpf" is missing; did you mean "CPF"?; required column "nane" is missing; did you mean "name"?; required column "address" is missing; the columns are "CPF", "name", "phone" (read with delimiter ';', utf-8)`},
 		"an odd delimiter":   {"a;b\n", table.Options{Delimiter: "ab"}, `table: delimiter: "ab" is not one character that can separate fields; write ",", ";", "tab" or "|"`},
 		"a quote delimiter":  {"a;b\n", table.Options{Delimiter: `"`}, `table: delimiter: "\"" is not one character that can separate fields; write ",", ";", "tab" or "|"`},
 		"an odd encoding":    {"a;b\n", table.Options{Encoding: "utf-7"}, `table: encoding: "utf-7" is not known; write one of utf-8, utf-16le, utf-16be, windows-1252, windows-1251, windows-1250, koi8-r, cp866, cp850`},
@@ -377,8 +377,7 @@ func TestReader_Next_returnsTheRowWithItsError(t *testing.T) {
 	}
 	for _, want := range []table.Row{{2, []string{"1", "2", ""}}, {3, []string{"1", "2", "3"}}, {4, []string{"1", "", ""}}} {
 		row, err := r.Next()
-		var fault *table.RowError
-		if !errors.As(err, &fault) {
+		if _, ok := errors.AsType[*table.RowError](err); !ok {
 			t.Fatalf("error %v, want a RowError", err)
 		}
 		if diff := cmp.Diff(want, row); diff != "" {
