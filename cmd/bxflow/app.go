@@ -35,7 +35,7 @@ func newApp() *app {
 // execute runs the command that args name and returns the exit code. It is the
 // only place where errors are printed.
 func (a *app) execute(ctx context.Context, args []string) int {
-	root := newRootCommand(a)
+	root := newRootCommand(a) //nolint:contextcheck // the commands take ctx from ExecuteContext
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if a.progress != nil {

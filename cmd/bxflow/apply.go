@@ -50,8 +50,7 @@ func (a *app) applyCommand(ctx context.Context, path string, flags writeFlags, e
 		return err
 	}
 	plan, err := j.Import(ctx, f)
-	var damaged *journal.SavedError
-	if errors.As(err, &damaged) {
+	if _, ok := errors.AsType[*journal.SavedError](err); ok {
 		return refused("%s: %w", path, err)
 	}
 	if err != nil {

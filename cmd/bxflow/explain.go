@@ -22,7 +22,7 @@ func (a *app) explain(err error) {
 		return
 	}
 	var b bytes.Buffer
-	jobs.Explain(&b, quoted(problems)) //nolint:errcheck // a buffer takes everything
+	_ = jobs.Explain(&b, quoted(problems)) // a buffer takes everything
 	fmt.Fprintf(&b, "bxflow: %s; nothing was written\n", countProblems(problems))
 	fmt.Fprint(a.stderr, mask(report.CleanLines(b.String())))
 }
@@ -35,7 +35,7 @@ func quoted(problems engine.Problems) engine.Problems {
 	for i, p := range problems {
 		if p.Line == "" && p.File != "" {
 			if files[p.File] == nil {
-				text, _ := os.ReadFile(p.File) //nolint:errcheck // without its line, a problem still has its place
+				text, _ := os.ReadFile(p.File) // without its line, a problem still has its place
 				files[p.File] = strings.Split(string(text), "\n")
 			}
 			if lines := files[p.File]; p.Pos.Line > 0 && p.Pos.Line <= len(lines) {

@@ -62,7 +62,7 @@ func question(h *engine.Header) string {
 func (a *app) readLine(ctx context.Context) (string, error) {
 	answer := make(chan string, 1)
 	go func() { // a terminal can't be read with a context; it ends with the program
-		line, _ := bufio.NewReader(a.stdin).ReadString('\n') //nolint:errcheck // a closed terminal is the answer no
+		line, _ := bufio.NewReader(a.stdin).ReadString('\n') // a closed terminal is the answer no
 		answer <- line
 	}()
 	select {

@@ -182,14 +182,14 @@ func (a *app) command(args ...string) string {
 	if a.flags.stateGiven {
 		args = append(args, "--state", a.flags.state)
 	}
-	line := "bxflow"
+	words := []string{"bxflow"}
 	for _, arg := range args {
 		if strings.ContainsAny(arg, " \t\"'$&|<>()*?;") {
 			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
-		line += " " + arg
+		words = append(words, arg)
 	}
-	return line
+	return strings.Join(words, " ")
 }
 
 // again is command for the same portal and parameters as this command line's.

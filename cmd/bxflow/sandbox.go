@@ -135,7 +135,7 @@ func listenUntil(ctx context.Context, s *http.Server, listen func(*http.Server) 
 		grace, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer done()
 		if s.Shutdown(grace) != nil {
-			s.Close()
+			_ = s.Close() // listen says why the server ended
 		}
 	})
 	err := listen(s)

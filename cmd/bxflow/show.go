@@ -84,8 +84,7 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 		return err
 	}
 	run, err := j.Run(ctx, prefix)
-	var unknown *journal.UnknownError
-	if errors.As(err, &unknown) {
+	if _, ok := errors.AsType[*journal.UnknownError](err); ok {
 		return usage("%w", err)
 	}
 	if err != nil {

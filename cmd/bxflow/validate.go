@@ -95,9 +95,9 @@ func (a *app) validateFile(ctx context.Context, path string) (*engine.Job, []str
 	if err != nil {
 		return nil, nil, err
 	}
-	warnings := make([]string, len(job.Warnings))
-	for i, w := range job.Warnings {
-		warnings[i] = w.Error()
+	warnings := make([]string, 0, len(job.Warnings))
+	for _, w := range job.Warnings {
+		warnings = append(warnings, w.Error())
 	}
 	if a.flags.portal == "" {
 		return job, warnings, nil

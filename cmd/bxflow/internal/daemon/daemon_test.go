@@ -90,17 +90,17 @@ func newWorld(t *testing.T, files map[string]string) *world {
 	return w
 }
 
-func (w *world) write(t testing.TB, name, text string) {
-	t.Helper()
+func (w *world) write(tb testing.TB, name, text string) {
+	tb.Helper()
 	if err := os.WriteFile(filepath.Join(w.Dir, name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func (w *world) remove(t testing.TB, name string) {
-	t.Helper()
+func (w *world) remove(tb testing.TB, name string) {
+	tb.Helper()
 	if err := os.Remove(filepath.Join(w.Dir, name)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -301,12 +301,12 @@ func TestServe_onePortalAtATime(t *testing.T) {
 	runs.Wait()
 }
 
-func get(t testing.TB, h http.Handler, path string) string {
-	t.Helper()
+func get(tb testing.TB, h http.Handler, path string) string {
+	tb.Helper()
 	answer := httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
 	if answer.Code != http.StatusOK {
-		t.Fatalf("%s answers %d", path, answer.Code)
+		tb.Fatalf("%s answers %d", path, answer.Code)
 	}
 	return answer.Body.String()
 }
@@ -424,20 +424,20 @@ func lineOf(text, prefix string) string {
 	return ""
 }
 
-func fetch(t testing.TB, url string) string {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+func fetch(tb testing.TB, url string) string {
+	tb.Helper()
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	answer, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(body)
 }
