@@ -24,8 +24,9 @@ func Explain(w io.Writer, problems engine.Problems) error {
 		fmt.Fprintln(&b, bare.Error())
 		if p.Line != "" {
 			number := fmt.Sprintf("%5d", p.Pos.Line)
-			fmt.Fprintf(&b, "%s | %s\n", number, p.Line)
-			fmt.Fprintf(&b, "%s | %s^\n", strings.Repeat(" ", len(number)), padding(p.Line, p.Pos.Column))
+			line, column := around(p.Line, p.Pos.Column)
+			fmt.Fprintf(&b, "%s | %s\n", number, line)
+			fmt.Fprintf(&b, "%s | %s^\n", strings.Repeat(" ", len(number)), padding(line, column))
 		}
 		if p.Hint != "" {
 			fmt.Fprintf(&b, "      = %s\n", p.Hint)
@@ -33,6 +34,23 @@ func Explain(w io.Writer, problems engine.Problems) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// around is the part of a long line around a column, and where the column is in it.
+func around(line string, column int) (part string, at int) {
+	runes := []rune(line)
+	if len(runes) <= longestQuote {
+		return line, column
+	}
+	first := min(max(column-1-longestQuote/2, 0), len(runes)-longestQuote)
+	part, at = string(runes[first:first+longestQuote]), column-first
+	if first > 0 {
+		part, at = "…"+part, at+1
+	}
+	if first+longestQuote < len(runes) {
+		part += "…"
+	}
+	return part, at
 }
 
 // padding is the space before a column of a line, with the line's own tabs.

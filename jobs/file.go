@@ -179,18 +179,18 @@ func (d *decoder) schedule(n *node) {
 		CatchUp:  d.choice(parts["catch_up"], "catch_up", "none", "once"),
 	}
 	d.job.Schedule = &s
-	if s.Cron == "" {
+	if parts["cron"] == nil {
 		d.fault(n.pos, "add cron:, such as \"0 6 * * 1-5\"", "schedule has no cron")
-		return
 	}
+	checked := s
 	if _, err := time.LoadLocation(s.Timezone); err != nil {
 		d.fault(parts["timezone"].pos, "use a name such as America/Sao_Paulo", "timezone %q is not known", s.Timezone)
+		checked.Timezone = "" // the other keys are judged all the same
+	}
+	if s.Cron == "" || d.options.CheckSchedule == nil {
 		return
 	}
-	if d.options.CheckSchedule == nil {
-		return
-	}
-	warnings, err := d.options.CheckSchedule(s)
+	warnings, err := d.options.CheckSchedule(checked)
 	if err != nil {
 		d.fault(parts["cron"].pos, "", "%v", err)
 	}

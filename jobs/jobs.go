@@ -82,9 +82,17 @@ type decoder struct {
 	problems engine.Problems
 }
 
+// longestQuote is the number of characters that a message quotes of anything.
+const longestQuote = 200
+
 // fault records a problem.
 func (d *decoder) fault(pos engine.Pos, hint, format string, args ...any) {
-	d.problems = append(d.problems, engine.Problem{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: hint})
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = brief(text, longestQuote)
+		}
+	}
+	d.problems = append(d.problems, engine.Problem{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: brief(hint, 2*longestQuote)})
 }
 
 // warn records what is allowed and probably not meant.

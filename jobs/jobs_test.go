@@ -319,6 +319,10 @@ func TestParse_checksTheSchedule(t *testing.T) {
 	if len(ps) != 1 || ps[0].Error() != `a.yaml:1:18: cron "bad" has one field` {
 		t.Errorf("got %v", ps)
 	}
+	ps = problems(t, "schedule: {cron: bad, timezone: Mars/X, overlap: x, catch_up: y}\n"+withSteps(body), o)
+	if len(ps) != 4 {
+		t.Errorf("not all problems are reported: %v", ps)
+	}
 }
 
 func TestLoad(t *testing.T) {

@@ -16,27 +16,31 @@ func TestParse_problems(t *testing.T) {
 		text string
 		want []string
 	}{
-		"an empty file":    {"", []string{"a.yaml:1:1: the file is empty; begin with version: 1"}},
-		"only a comment":   {"# x\n", []string{"a.yaml:1:1: the file is empty; begin with version: 1"}},
-		"a list":           {"- a\n", []string{"a.yaml:1:1: a job is a mapping of keys, this is a list; begin with version: 1"}},
-		"not UTF-8":        {"version: 1\nname: a\xe7\xe3o\n", []string{"a.yaml:2:8: the file is not UTF-8 text; save the file as UTF-8"}},
-		"two documents":    {"version: 1\n---\nname: b\n", []string{"a.yaml:2:1: the file has more than one document; one file is one job"}},
-		"too large":        {strings.Repeat("#", 1<<20+1), []string{"a.yaml: the file has 1048577 bytes; a job file may have 1048576"}},
-		"a tab":            {"version: 1\nname: a\nsteps:\n\t- select: deal\n", []string{"a.yaml:4:1: not YAML: found character that cannot start any token; indent with spaces, not with tabs"}},
-		"nothing in it":    {"{}", []string{"a.yaml:1:1: the job has no version; begin the file with version: 1", "a.yaml:1:1: the job has no name; add name:, which tells this job from others on the portal", "a.yaml:1:1: the job has no steps; add steps:, beginning with `read` or `select`"}},
-		"another version":  {"version: 2\nname: a\nsteps: [{select: deal}]", []string{`a.yaml:1:10: version "2" is not known here; write version: 1`}},
-		"unknown keys":     {"nmae: b\n" + withSteps("  - select: deal\n    wher: {}\n"), []string{`a.yaml:1:1: a job has no key "nmae"; did you mean "name"?`, `a.yaml:6:5: select has no key "wher"; did you mean "where"?`}},
-		"a key twice":      {"version: 1\nname: a\nname: b\nsteps: [{select: deal}]", []string{`a.yaml:3:1: key "name" is there twice; line 2 has it first`}},
-		"wrong shapes":     {"version: 1\nname: [a]\nparams: 5\nsteps: x\n", []string{"a.yaml:2:7: name takes a single value, not a list", `a.yaml:3:9: params is a mapping of names, not "5"; write name: {type: string}`, "a.yaml:4:8: steps is a list of steps, not \"x\"; begin with `- read: …` or `- select: …`"}},
-		"an empty name":    {"version: 1\nname: ''\nsteps: [{select: deal}]", []string{"a.yaml:2:8: name is empty; leave the line out, or write a value"}},
-		"an alias":         {"version: 1\nname: &n a\nportal: *n\nsteps: [{select: deal}]", []string{"a.yaml:2:7: &n is an anchor of YAML, which job files don't have; leave it out, or put the value in quotes", "a.yaml:3:9: *n is an alias of YAML, which job files don't have; write the value out"}},
-		"mode":             {"mode: dry\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:7: mode cannot be "dry"; it is one of apply, plan`}},
-		"schedule":         {"schedule: {timezone: Mars}\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:11: schedule has no cron; add cron:, such as "0 6 * * 1-5"`}},
-		"timezone":         {"schedule: {cron: 0 6 * * *, timezone: Mars}\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:39: timezone "Mars" is not known; use a name such as America/Sao_Paulo`}},
-		"stop_after":       {"on_error: {stop_after: 0}\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:24: stop_after cannot be "0"; write a number of rows like 50, or a share like 5%`}},
-		"a share over all": {"on_error: {stop_after: 101%}\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:24: stop_after cannot be "101%"; write a number of rows like 50, or a share like 5%`}},
-		"guards":           {"guard: [plan.delet == 0, plan.rows, row.x == 1]\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:14: unknown field "delet" of plan; did you mean "delete"?`, `a.yaml:1:26: a condition must be true or false, this is whole number; compare it with something, for instance == "sim"`, "a.yaml:1:37: there is no row here; only the steps below a `read` have one"}},
-		"environment":      {"env: [TEAM, HOME]\n" + withSteps("  - select: deal\n    where: {a: '${{ env.USER }}'}\n"), []string{`a.yaml:1:13: environment variable "HOME" is not set; set it before the job is started`, `a.yaml:6:25: step deal: environment variable "USER" is not listed; list it under env:`}},
+		"an empty file":           {"", []string{"a.yaml:1:1: the file is empty; begin with version: 1"}},
+		"only a comment":          {"# x\n", []string{"a.yaml:1:1: the file is empty; begin with version: 1"}},
+		"a list":                  {"- a\n", []string{"a.yaml:1:1: a job is a mapping of keys, this is a list; begin with version: 1"}},
+		"not UTF-8":               {"version: 1\nname: a\xe7\xe3o\n", []string{"a.yaml:2:8: the file is not UTF-8 text; save the file as UTF-8"}},
+		"two documents":           {"version: 1\n---\nname: b\n", []string{"a.yaml:2:1: the file has more than one document; one file is one job"}},
+		"too large":               {strings.Repeat("#", 1<<20+1), []string{"a.yaml: the file has 1048577 bytes; a job file may have 1048576"}},
+		"a tab":                   {"version: 1\nname: a\nsteps:\n\t- select: deal\n", []string{"a.yaml:4:1: not YAML: found character that cannot start any token; indent with spaces, not with tabs"}},
+		"nothing in it":           {"{}", []string{"a.yaml:1:1: the job has no version; begin the file with version: 1", "a.yaml:1:1: the job has no name; add name:, which tells this job from others on the portal", "a.yaml:1:1: the job has no steps; add steps:, beginning with `read` or `select`"}},
+		"another version":         {"version: 2\nname: a\nsteps: [{select: deal}]", []string{`a.yaml:1:10: version "2" is not known here; write version: 1`}},
+		"unknown keys":            {"nmae: b\n" + withSteps("  - select: deal\n    wher: {}\n"), []string{`a.yaml:1:1: a job has no key "nmae"; did you mean "name"?`, `a.yaml:6:5: select has no key "wher"; did you mean "where"?`}},
+		"a key twice":             {"version: 1\nname: a\nname: b\nsteps: [{select: deal}]", []string{`a.yaml:3:1: key "name" is there twice; line 2 has it first`}},
+		"wrong shapes":            {"version: 1\nname: [a]\nparams: 5\nsteps: x\n", []string{"a.yaml:2:7: name takes a single value, not a list", `a.yaml:3:9: params is a mapping of names, not "5"; write name: {type: string}`, "a.yaml:4:8: steps is a list of steps, not \"x\"; begin with `- read: …` or `- select: …`"}},
+		"no steps":                {"version: 1\nname: a\nsteps: []\n", []string{"a.yaml:3:8: steps is empty; begin with `- read: …` or `- select: …`"}},
+		"an empty name":           {"version: 1\nname: ''\nsteps: [{select: deal}]", []string{"a.yaml:2:8: name is empty; leave the line out, or write a value"}},
+		"an alias":                {"version: 1\nname: &n a\nportal: *n\nsteps: [{select: deal}]", []string{"a.yaml:2:7: &n is an anchor of YAML, which job files don't have; leave it out, or put the value in quotes", "a.yaml:3:9: *n is an alias of YAML, which job files don't have; write the value out"}},
+		"mode":                    {"mode: dry\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:7: mode cannot be "dry"; it is one of apply, plan`}},
+		"schedule":                {"schedule: {timezone: Mars}\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:11: schedule has no cron; add cron:, such as "0 6 * * 1-5"`, `a.yaml:1:22: timezone "Mars" is not known; use a name such as America/Sao_Paulo`}},
+		"an empty cron":           {"schedule: {cron: ''}\n" + withSteps("  - select: deal\n"), []string{"a.yaml:1:19: cron is empty; leave the line out, or write a value"}},
+		"a whole file as a value": {strings.Repeat("root:x:0:0 ", 1000), []string{`a.yaml:1:1: a job is a mapping of keys, this is "` + strings.Repeat("root:x:0:0 ", 5) + `root:…"; begin with version: 1`}},
+		"a long key":              {strings.Repeat("k", 500) + ": 1\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:1: a job has no key "` + strings.Repeat("k", 200) + `…"; there is description, env, guard, mode, name, on_error, params, portal and 3 more`}},
+		"timezone":                {"schedule: {cron: 0 6 * * *, timezone: Mars}\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:39: timezone "Mars" is not known; use a name such as America/Sao_Paulo`}},
+		"stop_after":              {"on_error: {stop_after: 0}\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:24: stop_after cannot be "0"; write a number of rows like 50, or a share like 5%`}},
+		"a share over all":        {"on_error: {stop_after: 101%}\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:24: stop_after cannot be "101%"; write a number of rows like 50, or a share like 5%`}},
+		"guards":                  {"guard: [plan.delet == 0, plan.rows, row.x == 1]\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:14: unknown field "delet" of plan; did you mean "delete"?`, `a.yaml:1:26: a condition must be true or false, this is whole number; compare it with something, for instance == "sim"`, "a.yaml:1:37: there is no row here; only the steps below a `read` have one"}},
+		"environment":             {"env: [TEAM, HOME]\n" + withSteps("  - select: deal\n    where: {a: '${{ env.USER }}'}\n"), []string{`a.yaml:1:13: environment variable "HOME" is not set; set it before the job is started`, `a.yaml:6:25: step deal: environment variable "USER" is not listed; list it under env:`}},
 		"params": {"params: {a: {type: int, default: x}, b: {type: enum}, c: {}, d: {type: date, default: 1.2.3}, e: {defalt: 1}}\n" + withSteps("  - select: deal\n"), []string{
 			`a.yaml:1:34: default of parameter "a": "x" is not a whole number`, `a.yaml:1:41: parameter "b" is of type enum; an enum, and nothing else, has values: [a, b]`,
 			`a.yaml:1:55: parameter "c" has no value; give it: --param c=…, or a default:`, `a.yaml:1:87: default of parameter "d": "1.2.3" is not a date like 2006-01-02`,
@@ -85,6 +89,18 @@ func TestParse_problems(t *testing.T) {
 		"a tag for a condition": {withSteps("  - read: a.csv\n    key: id\n  - create: deal\n    when: !row.paid\n"), []string{"a.yaml:7:11: !row.paid is a tag of YAML, so that nothing of it would be left; write when: '!row.paid'"}},
 		"an expression cut at a comment": {withSteps("  - select: deal\n  - move: deal\n    to: ${{ deal.a # b }}\n"), []string{
 			`a.yaml:6:9: YAML takes "# b }}" for a comment and cuts the expression off; write to: '${{ deal.a # b }}'`,
+		}},
+		"an item left of its list": {"version: 1\nname: t\nsteps:\n  - read: a.csv\n    key: id\n\n- import: contact\n  match: CPF\n", []string{
+			"a.yaml:7:1: the item is indented by 0, the list that it belongs to by 2; begin the line with 2 spaces",
+		}},
+		"an item right of its list": {withSteps("  - read: a.csv\n    key: id\n    - create: deal\n"), []string{
+			"a.yaml:6:5: the item is indented by 4, the list that it belongs to by 2; begin the line with 2 spaces",
+		}},
+		"an item right of its list, below a value": {withSteps("  - read: a.csv\n   - create: deal\n"), []string{
+			"a.yaml:5:4: the item is indented by 3, the list that it belongs to by 2; begin the line with 2 spaces",
+		}},
+		"a list in a list, with a fault": {withSteps("  - select: deal\n  - update: deal\n    set:\n      a:\n        - b: c: d\n"), []string{
+			"a.yaml:8:11: a value in the list of a cannot be a mapping", "a.yaml:8:15: YAML cannot read this value as it stands; write - b: 'c: d'",
 		}},
 		"a condition that is a comment": {withSteps("  - select: deal\n  - move: deal\n    to: x\n    when: # > 1\n"), []string{"a.yaml:7:10: when is a condition, not nothing; write when: '# > 1'"}},
 		"a condition cut at a comment": {withSteps("  - select: deal\n  - move: deal\n    to: x\n    when: all(deal.tags, # != \"spam\")\n"), []string{
@@ -145,6 +161,20 @@ func TestExplain(t *testing.T) {
 	}, "\n")
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("explanation (-want +got):\n%s", diff)
+	}
+}
+
+func TestExplain_cutsLongLines(t *testing.T) {
+	t.Parallel()
+	ps := problems(t, withSteps("  - select: deal\n  - move: deal\n    to: "+strings.Repeat("x", 1000)+"${{ row.x }}"+strings.Repeat("y", 1000)+"\n"), options())
+	var b strings.Builder
+	if err := jobs.Explain(&b, ps); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(b.String(), "\n")
+	column := strings.IndexByte(lines[2], '^')
+	if len([]rune(lines[1])) > 220 || !strings.HasPrefix(string([]rune(lines[1])[column:]), "row.x") {
+		t.Errorf("the explanation is\n%s", b.String())
 	}
 }
 

@@ -20,8 +20,13 @@ const sourceKeys = 2
 
 // steps reads the list of steps and divides it into streams.
 func (d *decoder) steps(n *node) {
-	if n.shape != list || len(n.items) == 0 {
-		d.fault(n.pos, "begin with `- read: …` or `- select: …`", "steps is a list of steps, not %s", n.describe())
+	const remedy = "begin with `- read: …` or `- select: …`"
+	switch {
+	case n.shape != list:
+		d.fault(n.pos, remedy, "steps is a list of steps, not %s", n.describe())
+		return
+	case len(n.items) == 0:
+		d.fault(n.pos, remedy, "steps is empty")
 		return
 	}
 	s := &stepper{decoder: d, ids: make(map[string]made), writes: make(map[string]engine.Word)}

@@ -76,7 +76,15 @@ func (n *node) describe() string {
 	case n.null:
 		return "null"
 	}
-	return fmt.Sprintf("%q", n.text)
+	return fmt.Sprintf("%q", brief(n.text, 60))
+}
+
+// brief cuts a text that messages quote: a file may be anything but a job.
+func brief(text string, longest int) string {
+	if runes := []rune(text); len(runes) > longest {
+		return string(runes[:longest]) + "…"
+	}
+	return text
 }
 
 // read parses the file's text. A line that YAML cannot read is mended where the intent is clear, so that the problems
@@ -156,6 +164,11 @@ func (d *decoder) syntax(err error, lines []string) (index int, mended string, o
 	}
 	pos := engine.Pos{Line: max(mark.Line, 1), Column: max(mark.Column, 1)}
 	index = min(pos.Line, len(lines)) - 1
+	if place, indent, ok := strayItem(lines[:index+1]); ok {
+		d.fault(place, fmt.Sprintf("begin the line with %d spaces", indent),
+			"the item is indented by %d, the list that it belongs to by %d", place.Column-1, indent)
+		return 0, "", false
+	}
 	if mended, ok = mend(lines[index]); ok {
 		d.fault(pos, "write "+strings.TrimSpace(mended), "YAML cannot read this value as it stands")
 		return index, mended, true
@@ -219,6 +232,45 @@ func mend(line string) (mended string, ok bool) {
 		value, rest = value[:end+2], value[end+2:]
 	}
 	return parts[1] + quoted(value) + rest, true
+}
+
+// strayItem tells whether the last of some lines, which YAML can't read, is a list's item that is indented differently
+// from the items above it. It returns the item's place and the indentation of those.
+func strayItem(lines []string) (place engine.Pos, indent int, ok bool) {
+	own := itemIndent(lines[len(lines)-1])
+	if own < 0 {
+		return engine.Pos{}, 0, false
+	}
+	nearest, above := -1, ""
+	for _, line := range slices.Backward(lines[:len(lines)-1]) {
+		text := strings.TrimLeft(line, " ")
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		if above == "" {
+			above = strings.TrimRight(text, " ")
+		}
+		item := itemIndent(line)
+		if nearest < 0 {
+			nearest = item
+		}
+		if item == own || strings.HasSuffix(above, ":") {
+			return engine.Pos{}, 0, false // it belongs there
+		}
+		if len(line)-len(text) < own && item < 0 {
+			break
+		}
+	}
+	return engine.Pos{Line: len(lines), Column: own + 1}, nearest, nearest >= 0
+}
+
+// itemIndent is the number of spaces before a list's item, -1 where a line is none.
+func itemIndent(line string) int {
+	text := strings.TrimLeft(line, " ")
+	if text != "-" && !strings.HasPrefix(text, "- ") {
+		return -1
+	}
+	return len(line) - len(text)
 }
 
 // comment is a comment of YAML and the space before it.
