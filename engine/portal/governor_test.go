@@ -311,7 +311,8 @@ func TestGovernor_cancel(t *testing.T) {
 	})
 }
 
-// Many who wait are served in the order in which they came.
+// Many who wait are served in the order in which they came. Two who come to the
+// next line at the same instant may change places.
 func TestGovernor_fair(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -331,8 +332,10 @@ func TestGovernor_fair(t *testing.T) {
 			synctest.Wait()
 		}
 		asking.Wait()
-		if !slices.IsSorted(served[:]) {
-			t.Errorf("served after %v", served)
+		for i := range len(served) - 2 {
+			if served[i] > served[i+2] {
+				t.Errorf("call %d was served after %s, two later ones after %s and %s", i, served[i], served[i+1], served[i+2])
+			}
 		}
 	})
 }
