@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/term"
 
@@ -26,6 +27,7 @@ type app struct {
 	progress *report.Progress
 	res      resources
 	began    bool // a command began: what fails from now on is not a mistyped one
+	started  time.Time
 }
 
 func newApp() *app {

@@ -23,6 +23,9 @@ func (a *app) loadJob(path string, checkOnly bool) (*engine.Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, usage("%s is a folder; name one of the job files in it", path)
+	}
 	job, err := jobs.Load(path, jobs.Options{
 		Kinds: steps.All(), Params: params, Getenv: a.getenv, CheckSchedule: checkSchedule, CheckOnly: checkOnly,
 	})

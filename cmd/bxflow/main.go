@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // schedules name time zones, and not every machine has them
+
+	"github.com/spf13/cobra"
 )
 
 func main() {
@@ -26,5 +28,6 @@ func realMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	cobra.EnableCommandSorting = false // the help lists commands as they are used, one after another
 	return newApp().execute(ctx, os.Args[1:])
 }

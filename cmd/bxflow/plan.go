@@ -37,6 +37,9 @@ says that there are changes.`,
 			if err := a.formats("text", "json", "html", "csv"); err != nil {
 				return err
 			}
+			if flags.rows < 0 {
+				return usage("--rows %d is less than none; 0 shows all", flags.rows)
+			}
 			return a.planCommand(c.Context(), args[0], flags)
 		},
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/expression"
 	"github.com/bxflow/bxflow/engine/portal"
 	"github.com/bxflow/bxflow/engine/report"
 )
@@ -75,13 +76,31 @@ func (a *app) listCommand(
 func (s *session) entity(ctx context.Context, name string, people bool) (*engine.Catalog, *engine.Entity, error) {
 	catalog, err := s.Catalog(ctx, engine.Needs{Entities: []string{name}, Users: people})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.nearest(ctx, name, err)
 	}
 	e, err := catalog.Entity(name)
 	if err != nil {
-		return nil, nil, usage("%w; bxflow portal types lists them", err)
+		return nil, nil, s.nearest(ctx, name, err)
 	}
 	return catalog, e, nil
+}
+
+// nearest adds to the error of a name that no entity has the one that was
+// probably meant.
+func (s *session) nearest(ctx context.Context, name string, err error) error {
+	unknown, ok := errors.AsType[*engine.NameError](err)
+	if !ok || unknown.Several || len(unknown.Near) > 0 {
+		return err
+	}
+	types, listing := portalTypes(ctx, s, nil)
+	if listing != nil {
+		return errors.Join(err, listing)
+	}
+	known := make([]string, 0, len(types.Rows))
+	for _, row := range types.Rows {
+		known = append(known, fmt.Sprint(row[0]))
+	}
+	return usage("%w; %s", err, expression.Suggest(name, known))
 }
 
 // portalTypes lists the standard entities, then the portal's smart processes.
@@ -209,11 +228,7 @@ func portalStages(ctx context.Context, s *session, args []string) (report.List, 
 // crm.status.list has them, all in one answer.
 func portalStatuses(ctx context.Context, s *session, args []string) (report.List, error) {
 	l := report.List{Columns: []string{"list", "name", "id"}}
-	params := map[string]any{"order": map[string]any{"SORT": "ASC"}}
-	if len(args) == 1 {
-		params["filter"] = map[string]any{"ENTITY_ID": args[0]}
-	}
-	result, err := s.Call(ctx, "crm.status.list", params)
+	result, err := s.Call(ctx, "crm.status.list", map[string]any{"order": map[string]any{"SORT": "ASC"}})
 	if err != nil {
 		return l, err
 	}
@@ -225,11 +240,16 @@ func portalStatuses(ctx context.Context, s *session, args []string) (report.List
 	if err := json.Unmarshal(result.Value, &rows); err != nil {
 		return l, fmt.Errorf("crm.status.list: %w", err)
 	}
+	var lists []string
 	for _, r := range rows {
-		l.Rows = append(l.Rows, []any{r.List, r.Name, r.ID})
+		lists = append(lists, r.List)
+		if len(args) == 0 || strings.EqualFold(r.List, args[0]) {
+			l.Rows = append(l.Rows, []any{r.List, r.Name, r.ID})
+		}
 	}
 	if len(args) == 1 && len(l.Rows) == 0 {
-		return l, usage("there is no list %q; bxflow portal statuses shows all", args[0])
+		slices.Sort(lists)
+		return l, usage("there is no list %q; %s", args[0], expression.Suggest(args[0], slices.Compact(lists)))
 	}
 	slices.SortStableFunc(l.Rows, func(x, y []any) int { return strings.Compare(fmt.Sprint(x[0]), fmt.Sprint(y[0])) })
 	return l, nil
@@ -296,11 +316,26 @@ func portalItem(ctx context.Context, s *session, entity string, id int64) (repor
 		if v == nil {
 			continue
 		}
-		name := report.Name(catalog, e.TypeID, f.Name, v)
-		if b, ok := v.(bool); ok && !b {
-			name = "no"
-		}
-		l.Rows = append(l.Rows, []any{f.Name, f.Title, report.Plain(v), name})
+		l.Rows = append(l.Rows, itemRow(catalog, e, f, v))
 	}
 	return l, nil
+}
+
+// itemRow is a field of an item that has a value.
+func itemRow(catalog *engine.Catalog, e *engine.Entity, f *engine.Field, v any) []any {
+	if b, ok := v.(bool); ok {
+		return []any{f.Name, f.Title, answer(b), ""}
+	}
+	return []any{f.Name, f.Title, report.Plain(v), report.Name(catalog, e.TypeID, f.Name, v)}
+}
+
+// answer is the value of a yes/no field, where no is a value as yes is.
+type answer bool
+
+// String is the answer in words.
+func (a answer) String() string {
+	if a {
+		return "yes"
+	}
+	return "no"
 }

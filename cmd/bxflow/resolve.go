@@ -131,11 +131,16 @@ func (a *app) limits(described *portalConfig) (portal.Limits, error) {
 	if a.flags.limits == "" {
 		return l, nil
 	}
+	given := map[string]bool{}
 	for pair := range strings.SplitSeq(a.flags.limits, ",") {
 		key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
 		if !ok {
 			return l, usage("--limits: %q is not name=value", pair)
 		}
+		if given[key] {
+			return l, usage("--limits: %s is given twice; keep one", key)
+		}
+		given[key] = true
 		if err := setLimit(&l, key, value); err != nil {
 			return l, usage("--limits: %w", err)
 		}

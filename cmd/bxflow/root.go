@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,7 +58,7 @@ func addCommands(root *cobra.Command, a *app) {
 		commands []*cobra.Command
 	}{
 		{"Jobs:", []*cobra.Command{
-			newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newResumeCommand(a), newShowCommand(a), newRunsCommand(a), newValidateCommand(a),
+			newValidateCommand(a), newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newResumeCommand(a), newRunsCommand(a), newShowCommand(a),
 		}},
 		{"Schedules:", []*cobra.Command{newServeCommand(a), newScheduleCommand(a)}},
 		{"Portals:", []*cobra.Command{newPortalCommand(a), newCallCommand(a), newSandboxCommand(a)}},
@@ -94,7 +95,7 @@ func (a *app) addFlags(root *cobra.Command) {
 
 // start makes ready what every command uses, once its flags are known.
 func (a *app) start() error {
-	a.began = true
+	a.began, a.started = true, time.Now()
 	a.progress = report.NewProgress(a.stderr, a.barWidth())
 	log, err := a.newLogger(a.progress)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -91,6 +92,7 @@ func (a *app) tellEnd(ctx context.Context, end *ending, err error) error {
 		return err
 	}
 	end.Format, end.Error = engine.PlanFormat, mask(err.Error())
+	end.Started, end.Finished = a.started, time.Now()
 	switch codeOf(ctx, err) {
 	case exitUsage:
 		return err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -82,6 +84,9 @@ func (a *app) serveSandbox(ctx context.Context, flags sandboxFlags, options sand
 	if err := checkListen(flags); err != nil {
 		return err
 	}
+	if err := checkData(options.DataFile); err != nil {
+		return err
+	}
 	box, err := sandbox.New(options)
 	if errors.Is(err, sandbox.ErrInUse) {
 		return err
@@ -107,6 +112,21 @@ func (a *app) serveSandbox(ctx context.Context, flags sandboxFlags, options sand
 		}
 		return s.Serve(listener)
 	})
+}
+
+// checkData refuses a file in a folder that there is not: it is more likely
+// mistyped than wanted.
+func checkData(file string) error {
+	if file == "" {
+		return nil
+	}
+	dir := filepath.Dir(file)
+	if info, err := os.Stat(dir); err != nil {
+		return usage("--data: %w; make the folder first", err)
+	} else if !info.IsDir() {
+		return usage("--data: %s is not a folder", dir)
+	}
+	return nil
 }
 
 // checkListen refuses to serve other machines by accident: whoever reaches a
