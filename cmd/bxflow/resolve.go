@@ -128,19 +128,19 @@ func (a *app) limits(described *portalConfig) (portal.Limits, error) {
 			}
 		}
 	}
-	if a.flags.limits == "" {
-		return l, nil
-	}
-	given := map[string]bool{}
-	for pair := range strings.SplitSeq(a.flags.limits, ",") {
+	given := map[string]string{}
+	for pair := range strings.SplitSeq(strings.Join(a.flags.limits, ","), ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
 		key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
 		if !ok {
 			return l, usage("--limits: %q is not name=value", pair)
 		}
-		if given[key] {
-			return l, usage("--limits: %s is given twice; keep one", key)
+		if before, twice := given[key]; twice && before != value {
+			return l, usage("--limits: %s is both %s and %s; keep one", key, before, value)
 		}
-		given[key] = true
+		given[key] = value
 		if err := setLimit(&l, key, value); err != nil {
 			return l, usage("--limits: %w", err)
 		}

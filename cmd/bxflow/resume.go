@@ -71,6 +71,7 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 	if err := run.Resume(ctx); err != nil {
 		return refused("%w", err)
 	}
+	flags.saved = true
 	res, err := a.applyRun(ctx, run, p, flags)
 	return a.tellRun(ctx, run, res, err, end)
 }

@@ -13,7 +13,7 @@ import (
 // globalFlags are the flags that every command has.
 type globalFlags struct {
 	portal string
-	limits string
+	limits []string
 	state  string
 	// stateGiven says that --state was typed, so that it belongs into the
 	// commands that are shown to be typed next.
@@ -83,7 +83,7 @@ func (a *app) addFlags(root *cobra.Command) {
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.flags.portal, "portal", "", "portal: a `NAME` (BXFLOW_PORTAL_NAME, bxflow.yaml), a webhook URL, sandbox or sandbox:memory")
-	f.StringVar(&a.flags.limits, "limits", "", "the portal's limits, `K=V,…`: rate=2,burst=50,operating=480s,window=10m,request=60s")
+	f.StringArrayVar(&a.flags.limits, "limits", nil, "the portal's limits, `K=V,…`: rate=2,burst=50,operating=480s,window=10m,request=60s; may be repeated")
 	f.StringVar(&a.flags.state, "state", state, "`folder` of the journal and the sandbox's contents; also BXFLOW_STATE")
 	f.StringVar(&a.flags.format, "format", "text", "`format` of the result: text or json; some commands have more")
 	f.StringVar(&a.flags.logLevel, "log-level", "info", "`level` from which lines are logged: debug, info, warn or error")

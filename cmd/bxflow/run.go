@@ -200,8 +200,8 @@ func (a *app) again(args ...string) string {
 	if a.flags.portal != "" {
 		args = append(args, "--portal", mask(a.flags.portal))
 	}
-	if a.flags.limits != "" {
-		args = append(args, "--limits", a.flags.limits)
+	for _, l := range a.flags.limits {
+		args = append(args, "--limits", l)
 	}
 	for _, p := range a.flags.params {
 		args = append(args, "--param", p)

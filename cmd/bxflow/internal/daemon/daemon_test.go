@@ -185,6 +185,27 @@ func TestServe_readsOnlyFiles(t *testing.T) {
 	}
 }
 
+func TestServe_followsNoLinkOutOfTheFolder(t *testing.T) {
+	t.Parallel()
+
+	w := newWorld(t, map[string]string{"a.yaml": "alpha/main/apply/@hourly", "b.text": "beta/main/apply/@hourly"})
+	outside := filepath.Join(t.TempDir(), "passwords")
+	if err := os.WriteFile(outside, []byte("root:x:0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"out.yaml": outside, "in.yaml": "b.text"} {
+		if err := os.Symlink(target, filepath.Join(w.Dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"alpha", "beta"}, w.open(t).Entries()); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(w.log.String(), "out.yaml: it is a link that leads out of the folder") {
+		t.Errorf("log:\n%s", w.log)
+	}
+}
+
 func TestServe_outcomes(t *testing.T) {
 	t.Parallel()
 
@@ -359,6 +380,43 @@ func TestServe_page(t *testing.T) {
 }
 
 // From start to stop, with real files, real time and a real port.
+// TestServe_page_refusesOtherNames: a web page may let its own name point to this
+// machine, and would then read ours.
+func TestServe_page_refusesOtherNames(t *testing.T) {
+	t.Parallel()
+
+	w := newWorld(t, map[string]string{"a.yaml": "alpha/main/apply/@hourly"})
+	tests := map[string]struct {
+		addr string
+		want map[string]int
+	}{
+		"on this machine only": {"127.0.0.1:8024", map[string]int{
+			"127.0.0.1:8024": http.StatusOK, "localhost:9": http.StatusOK, "[::1]:8024": http.StatusOK, "LOCALHOST": http.StatusOK,
+			"evil.com": http.StatusMisdirectedRequest, "localhost.evil.com:8024": http.StatusMisdirectedRequest, "": http.StatusMisdirectedRequest,
+		}},
+		"open to the network": {"0.0.0.0:8024", map[string]int{"bxflow.example:8024": http.StatusOK}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			o := w.Options
+			o.Addr = tt.addr
+			opened, err := daemon.OpenForTest(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for host, want := range tt.want {
+				answer, request := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/healthz", nil)
+				request.Host = host
+				if opened.Handler().ServeHTTP(answer, request); answer.Code != want {
+					t.Errorf("host %q answers %d, want %d", host, answer.Code, want)
+				}
+			}
+		})
+	}
+}
+
 func TestServe(t *testing.T) {
 	t.Parallel()
 

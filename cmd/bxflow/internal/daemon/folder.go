@@ -128,6 +128,9 @@ func (d *folder) read(path string, owners map[string]string) *file {
 }
 
 func (d *folder) load(path string) (*file, error) {
+	if err := d.inside(path); err != nil {
+		return nil, err
+	}
 	text, err := readText(path)
 	if err != nil {
 		return nil, err
@@ -145,6 +148,23 @@ func (d *folder) load(path string) (*file, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &file{path: path, text: text, portal: portal, job: job, schedule: when}, nil
+}
+
+// inside refuses a link that leads out of the folder: who may write there must
+// not get other files of this user read, or shown in the log.
+func (d *folder) inside(path string) error {
+	root, err := filepath.EvalSymlinks(d.Dir)
+	if err != nil {
+		return err
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(root, target); err != nil || !filepath.IsLocal(rel) {
+		return fmt.Errorf("%s: it is a link that leads out of the folder; put the file itself there", path)
+	}
+	return nil
 }
 
 // readText reads a regular file; opening a pipe would wait for its other end.

@@ -7,7 +7,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -101,11 +103,43 @@ func (s *server) handler() http.Handler {
 		_, _ = w.Write(body.Bytes()) // it fails where the browser went away
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.serves(r.Host) {
+			http.Error(w, "this page is not served under that name; use the address of --addr", http.StatusMisdirectedRequest)
+			return
+		}
 		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// serves says whether the page may be asked for under a host's name. On this
+// machine only, that is an address or a loopback name: any other may belong to a
+// web page that lets its own name point here to read ours (DNS rebinding). A page
+// that was opened to the network is read under names that only the network knows.
+func (s *server) serves(host string) bool {
+	return !isLoopback(hostname(s.Addr)) || isLoopback(hostname(host)) || isAddress(hostname(host))
+}
+
+func isLoopback(name string) bool {
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.IsLoopback()
+	}
+	return strings.EqualFold(name, "localhost") || strings.HasSuffix(strings.ToLower(name), ".localhost")
+}
+
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
+// hostname is a host without its port.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
 }
 
 func (s *server) view(r *http.Request) view {
