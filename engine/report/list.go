@@ -16,6 +16,10 @@ type List struct {
 	Rows    [][]any
 	// Right are the columns that hold numbers.
 	Right []string
+	// Whole are the columns whose values are of no use when they are cut.
+	Whole []string
+	// Spare are the columns that a narrow terminal does without, the last one first.
+	Spare []string
 }
 
 // Text writes the list as a table.
@@ -24,6 +28,10 @@ func (l List) Text(w io.Writer, t Terminal) error {
 	for i, name := range l.Columns {
 		columns[i] = column{title: strings.ReplaceAll(name, "_", " "), least: max(len(name), 12)}
 		columns[i].right = slices.Contains(l.Right, name)
+		columns[i].spare = slices.Contains(l.Spare, name)
+		if slices.Contains(l.Whole, name) {
+			columns[i].least = 0
+		}
 	}
 	rows := make([][]string, len(l.Rows))
 	for i, row := range l.Rows {

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,40 @@ func TestList_writes(t *testing.T) {
 				t.Errorf("list (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestRuns_narrow: the id is what the next command needs, whatever else must go.
+func TestRuns_narrow(t *testing.T) {
+	t.Parallel()
+
+	started := time.Date(2026, 11, 23, 14, 41, 11, 0, time.UTC)
+	r := engine.Result{
+		Run: "20261123-144111-123-q3wjun6d", Job: "a job with quite a long name", Status: engine.StatusInterrupted,
+		Started: started, Finished: started.Add(75 * time.Second), Seconds: 75, Portal: "https://portal.bitrix24.com/rest/1/***/",
+		Steps: []engine.StepResult{{Created: 12345, Failed: 3}},
+	}
+	for width, gone := range map[int][]string{
+		80: {"started", "portal"}, 110: {"portal"}, 200: nil,
+	} {
+		var b bytes.Buffer
+		if err := report.Runs([]engine.Result{r}, time.UTC).Text(&b, report.Terminal{Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		text := b.String()
+		for line := range strings.Lines(text) {
+			if len([]rune(line)) > width+1 {
+				t.Errorf("wider than %d:\n%s", width, text)
+			}
+		}
+		for _, column := range []string{"started", "portal"} {
+			if strings.Contains(text, column) == slices.Contains(gone, column) {
+				t.Errorf("at %d, without %v:\n%s", width, gone, text)
+			}
+		}
+		if !strings.Contains(text, r.Run) {
+			t.Errorf("the id is cut:\n%s", text)
+		}
 	}
 }
 

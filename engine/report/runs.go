@@ -13,6 +13,8 @@ func Runs(runs []engine.Result, zone *time.Location) List {
 	l := List{
 		Columns: []string{"run", "job", "started", "status", "took", "written", "failed", "portal"},
 		Right:   []string{"took", "written", "failed"},
+		Whole:   []string{"run", "started", "status", "took", "portal"}, // show and resume want the id, which begins with the time
+		Spare:   []string{"started", "took", "portal"},
 	}
 	for _, r := range runs {
 		written, failed := 0, 0

@@ -56,12 +56,15 @@ func (t Terminal) grid(w io.Writer, indent string, columns []column, rows [][]st
 }
 
 // arrange makes a table fit the terminal: cells of columns that may become
-// narrower are cut, then columns that can be spared are left out. It returns the
-// widths to which cells are cut, 0 where they are not.
+// narrower are cut, then columns that can be spared are left out, the last one
+// first. It returns the widths to which cells are cut, 0 where they are not.
 func (t Terminal) arrange(indent int, columns []column, rows [][]string) ([]column, [][]string, []int) {
 	for {
 		limits, fits := t.limits(indent, columns, rows)
-		spare := slices.IndexFunc(columns, func(c column) bool { return c.spare })
+		spare := len(columns) - 1
+		for spare >= 0 && !columns[spare].spare {
+			spare--
+		}
 		if fits || spare < 0 {
 			return columns, rows, limits
 		}
