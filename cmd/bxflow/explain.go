@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
@@ -18,13 +19,25 @@ import (
 func (a *app) explain(err error) {
 	var problems engine.Problems
 	if !errors.As(err, &problems) {
-		fmt.Fprintf(a.stderr, "bxflow: %s\n", mask(report.CleanLines(err.Error())))
+		fmt.Fprintf(a.stderr, "bxflow: %s\n", mask(report.CleanLines(distinct(err.Error()))))
 		return
 	}
 	var b bytes.Buffer
 	_ = jobs.Explain(&b, quoted(problems)) // a buffer takes everything
 	fmt.Fprintf(&b, "bxflow: %s; nothing was written\n", countProblems(problems))
 	fmt.Fprint(a.stderr, mask(report.CleanLines(b.String())))
+}
+
+// distinct leaves out what is said twice: what ends a command, such as a full
+// disk, is often met again when all is closed.
+func distinct(text string) string {
+	var kept []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if !slices.ContainsFunc(kept, func(before string) bool { return strings.HasSuffix(before, line) }) {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
 }
 
 // quoted gives problems the lines of the files that they are in. Those that only

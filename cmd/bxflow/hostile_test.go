@@ -76,3 +76,22 @@ func TestExecute_noEscapesOfThePortalReachATerminal(t *testing.T) {
 		})
 	}
 }
+
+func TestExplain_saysNothingTwice(t *testing.T) {
+	t.Parallel()
+
+	tests := map[string]struct{ in, want string }{
+		"one line":             {"a: b", "a: b"},
+		"the same again":       {"a: b\na: b", "a: b"},
+		"the same, less exact": {"run 1: a: b\na: b\nc", "run 1: a: b\nc"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			if got := distinct(tt.in); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
