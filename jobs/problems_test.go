@@ -25,7 +25,7 @@ func TestParse_problems(t *testing.T) {
 		"a tab":                   {"version: 1\nname: a\nsteps:\n\t- select: deal\n", []string{"a.yaml:4:1: not YAML: found character that cannot start any token; indent with spaces, not with tabs"}},
 		"nothing in it":           {"{}", []string{"a.yaml:1:1: the job has no version; begin the file with version: 1", "a.yaml:1:1: the job has no name; add name:, which tells this job from others on the portal", "a.yaml:1:1: the job has no steps; add steps:, beginning with `read` or `select`"}},
 		"another version":         {"version: 2\nname: a\nsteps: [{select: deal}]", []string{`a.yaml:1:10: version "2" is not known here; write version: 1`}},
-		"unknown keys":            {"nmae: b\n" + withSteps("  - select: deal\n    wher: {}\n"), []string{`a.yaml:1:1: a job has no key "nmae"; did you mean "name"?`, `a.yaml:6:5: select has no key "wher"; did you mean "where"?`}},
+		"unknown keys":            {"namee: b\n" + withSteps("  - select: deal\n    wher: {}\n"), []string{`a.yaml:1:1: a job has no key "namee"; did you mean "name"?`, `a.yaml:6:5: select has no key "wher"; did you mean "where"?`}},
 		"a key twice":             {"version: 1\nname: a\nname: b\nsteps: [{select: deal}]", []string{`a.yaml:3:1: key "name" is there twice; line 2 has it first`}},
 		"wrong shapes":            {"version: 1\nname: [a]\nparams: 5\nsteps: x\n", []string{"a.yaml:2:7: name takes a single value, not a list", `a.yaml:3:9: params is a mapping of names, not "5"; write name: {type: string}`, "a.yaml:4:8: steps is a list of steps, not \"x\"; begin with `- read: …` or `- select: …`"}},
 		"no steps":                {"version: 1\nname: a\nsteps: []\n", []string{"a.yaml:3:8: steps is empty; begin with `- read: …` or `- select: …`"}},

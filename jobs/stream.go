@@ -3,6 +3,7 @@ package jobs
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -254,7 +255,7 @@ func identifier(name string) string {
 // target checks the step that this one changes.
 func (s *stepper) target(step engine.Step, settings []setting) {
 	for _, setting := range settings {
-		word, ok := setting.value.Interface().(engine.Word)
+		word, ok := reflect.TypeAssert[engine.Word](setting.value)
 		if setting.object != "step" || !ok || word.Text == "" {
 			continue
 		}
@@ -275,7 +276,7 @@ func (s *stepper) target(step engine.Step, settings []setting) {
 	}
 	if entity := step.Makes(); entity != "" && step.Plans() {
 		for _, setting := range settings {
-			if word, ok := setting.value.Interface().(engine.Word); ok && setting.object == "entity" {
+			if word, ok := reflect.TypeAssert[engine.Word](setting.value); ok && setting.object == "entity" {
 				s.writes[entityKey(entity)] = word
 			}
 		}
@@ -332,8 +333,7 @@ func (s *stepper) remember(spec *engine.StepSpec) {
 
 // problemsOf takes the problems out of an error.
 func problemsOf(err error) engine.Problems {
-	var problems engine.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[engine.Problems](err); ok {
 		return problems
 	}
 	return engine.Problems{{Msg: err.Error()}}

@@ -187,12 +187,10 @@ func (d *decoder) syntax(err error, lines []string) (index int, mended string, o
 // markOf finds the place and the text of the library's first error.
 func markOf(err error) (mark yaml.Mark, message string) {
 	// Several errors must be looked for first: the type that holds them also answers to the question for one.
-	var several *yaml.LoadErrors
-	if errors.As(err, &several) && len(several.Errors) > 0 {
+	if several, ok := errors.AsType[*yaml.LoadErrors](err); ok && len(several.Errors) > 0 {
 		return several.Errors[0].Mark, several.Errors[0].Message
 	}
-	var one *yaml.LoadError
-	if errors.As(err, &one) {
+	if one, ok := errors.AsType[*yaml.LoadError](err); ok {
 		return one.Mark, one.Message
 	}
 	return yaml.Mark{}, err.Error()
