@@ -410,7 +410,7 @@ func TestOpen(t *testing.T) {
 		})
 	}
 	for _, method := range []string{"", "crm.item.list?x", "../x", "crm..x", "a b"} {
-		if _, err := c.Call(t.Context(), "profile", nil); err == nil {
+		if _, err := c.Call(t.Context(), method, nil); err == nil {
 			t.Errorf("method %q was called", method)
 		}
 		if _, err := c.Batch(t.Context(), []portal.Command{{Method: method}}); err == nil {
