@@ -69,6 +69,13 @@ func (l *loading) entity(name string, typeID int, kind crmType, statuses map[str
 		return nil, categories.Err
 	}
 	e.Categories, e.Categorized = l.categories(name, typeID, statuses)
+	if f := e.FieldByName("stageId"); f != nil {
+		for _, c := range e.Categories {
+			for _, s := range c.Stages {
+				f.Options = append(f.Options, engine.Option{ID: s.ID, Name: s.Name})
+			}
+		}
+	}
 	items := l.replies[name+" items"]
 	if items.Err == nil {
 		page, err := pageOf(e, items)

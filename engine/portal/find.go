@@ -142,8 +142,18 @@ func distinctKeys(l engine.Lookup, fields []int) [][]any {
 
 // keyText is equal for equal canonical values, whatever their Go type became in
 // storage.
+//
+// A moment is compared by its instant, however it is written, and texts in any
+// case, as the portal's database does: an item that differs by case only would
+// else be made a second time.
 func keyText(f *engine.Field, value any) string {
-	return fmt.Sprint(canonical(f, value))
+	text := fmt.Sprint(canonical(f, value))
+	if f.Type == engine.FieldDateTime {
+		if t, err := time.Parse(time.RFC3339, text); err == nil {
+			return t.UTC().Format(time.RFC3339)
+		}
+	}
+	return strings.ToLower(strings.TrimSpace(text))
 }
 
 // assign gives each key the items that have it.

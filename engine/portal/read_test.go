@@ -82,7 +82,7 @@ func TestFind(t *testing.T) {
 		lookup engine.Lookup
 		want   [][]int64
 	}{
-		"a text, exactly":          {one(contact, cpf.Name, "Key-1", "none", "key-1", "Key-1"), [][]int64{{a[0].ID, a[2].ID}, nil, {a[1].ID}, {a[0].ID, a[2].ID}}},
+		"a text, in any case":      {one(contact, cpf.Name, "Key-1", "none", "key-1"), [][]int64{{a[0].ID, a[1].ID, a[2].ID}, nil, {a[0].ID, a[1].ID, a[2].ID}}},
 		"a phone, however written": {one(contact, "phone", "+551144440001", "+5599"), [][]int64{{a[0].ID, a[1].ID}, nil}},
 		"an e-mail in any case":    {one(contact, "email", "a@EXAMPLE.org"), [][]int64{{a[0].ID}}},
 		"a phone and a text":       {pair(contact, "phone", "name", []any{"+551144440001", "B"}, []any{"+551144440001", "Z"}), [][]int64{{a[1].ID}, nil}},
