@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -121,7 +123,9 @@ func New(o Options) (*Portal, error) {
 		}
 	}
 	if p.secret == "" {
-		p.secret = randomText(8)
+		if p.secret, err = keptSecret(o.DataFile); err != nil {
+			return nil, err
+		}
 	}
 	if p.store, err = openStore(o); err != nil {
 		return nil, err
@@ -164,6 +168,27 @@ func (o Options) check() error {
 		return errors.New("secret: it stands in a URL; use letters and digits")
 	}
 	return nil
+}
+
+// keptSecret returns a random secret, and the same again for a data file, so
+// that the portal's address outlives a restart.
+func keptSecret(dataFile string) (string, error) {
+	if dataFile == "" {
+		return randomText(8), nil
+	}
+	path := dataFile + ".webhook"
+	kept, err := os.ReadFile(path) //nolint:gosec // the path is the user's own
+	if text := string(kept); err == nil && len(text) == 16 && strings.Trim(text, "0123456789abcdef") == "" {
+		return text, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fmt.Errorf("data file %q: %w", dataFile, err)
+	}
+	secret := randomText(8)
+	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
+		return "", fmt.Errorf("data file %q: %w", dataFile, err)
+	}
+	return secret, nil
 }
 
 // randomText returns n random bytes in hexadecimal.
