@@ -84,6 +84,7 @@ type runner struct {
 	tally    tally
 	refusals refusals
 	adopted  map[string]int64 // ids of planned items that were there already, by ref
+	resumed  bool             // an earlier process began the run
 }
 
 // run loads changes into the queue and lets workers send them.
@@ -129,10 +130,14 @@ func (r *runner) recall(ctx context.Context) error {
 			return err
 		}
 		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
+		r.resumed = true
 	}
 	totals, err := r.o.Log.Totals(ctx)
 	if err != nil {
 		return err
+	}
+	for _, t := range totals {
+		r.resumed = r.resumed || t.Kind.Writes() && t.State.Final()
 	}
 	return r.tally.begin(r.o, totals)
 }
@@ -182,13 +187,6 @@ func stopped(ctx context.Context, err error) error {
 // admit puts changes into the queue, behind what they need. Those of a plan
 // that is no longer fresh are compared with the portal first.
 func (r *runner) admit(ctx context.Context, page []*Change) error {
-	var settled []*Change
-	if r.o.Recheck || time.Since(r.o.Header.Created) > believed {
-		var err error
-		if settled, err = r.recheck(ctx, page); err != nil {
-			return err
-		}
-	}
 	refs := map[string]bool{}
 	for _, c := range page {
 		for _, ref := range c.Needs {
@@ -198,6 +196,17 @@ func (r *runner) admit(ctx context.Context, page []*Change) error {
 	made, err := r.o.Log.Made(ctx, slices.Sorted(maps.Keys(refs)))
 	if err != nil {
 		return err
+	}
+	var settled []*Change
+	if r.o.Recheck || time.Since(r.o.Header.Created) > believed {
+		for ref, m := range made {
+			if r.resumed && m.State.Final() && m.ID != 0 {
+				r.adopted[ref] = m.ID // made before the run was cut short
+			}
+		}
+		if settled, err = r.recheck(ctx, page); err != nil {
+			return err
+		}
 	}
 	skipped := r.queue.add(page, made)
 	return r.settle(ctx, append(settled, skipped...))
