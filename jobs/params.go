@@ -1,9 +1,11 @@
 package jobs
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -116,7 +118,7 @@ func (d *decoder) fallback(k paramKind, text string) (any, error) {
 }
 
 // given parses a value of the command line. Its paths are the user's own: they are relative to the present folder and may
-// lie outside the job's.
+// lie outside the job's. A file that is not there but beside the job is that one.
 func (d *decoder) given(k paramKind, text string) (any, error) {
 	if k.kind != "path" || text == "-" {
 		return d.parse(k, text)
@@ -124,6 +126,15 @@ func (d *decoder) given(k paramKind, text string) (any, error) {
 	path, err := filepath.Abs(text)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && !filepath.IsAbs(text) {
+		beside, err := filepath.Abs(filepath.Join(d.job.Dir, text))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(beside); err == nil {
+			path = beside
+		}
 	}
 	d.job.GivenPaths[path] = true
 	return path, nil
