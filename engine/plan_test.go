@@ -351,3 +351,18 @@ func TestGuard(t *testing.T) {
 		t.Fatalf("planning gives %v, want one broken guard that tells the count", err)
 	}
 }
+
+// An item whose match values a person changed is not made a second time.
+func TestMatchValueChangedOnThePortal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows("cpf,name\n901,Novo A\n902,Novo B\n")
+	job := w.job("  - read: rows.csv\n  - import: contact\n    match: CPF\n    fields: {CPF: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n")
+	w.run(job)
+	contact := w.named("contact", "name", "Novo A")[0]
+	w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": contact["id"], "fields": map[string]any{"ufCrm_1737980095947": "999"}})
+	h, changes := w.plan(job)
+	if want := (engine.Counts{Unchanged: 1, Conflict: 1}); h.Summary != want {
+		t.Errorf("plan: %+v, want %+v\n%s", h.Summary, want, show(changes))
+	}
+}

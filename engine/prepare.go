@@ -70,6 +70,9 @@ func (p *Prepare) Warn(format string, args ...any) {
 // ID is the id of the step that is being prepared.
 func (p *Prepare) ID() string { return p.common.ID }
 
+// Pos is where the step stands in the job file.
+func (p *Prepare) Pos() Pos { return p.common.Pos }
+
 // Entity resolves an entity's name, or reports that it can't.
 func (p *Prepare) Entity(w Word) *Entity {
 	e, err := p.Catalog.Entity(w.Text)

@@ -78,12 +78,12 @@ func (t *tally) count(o *ApplyOptions, changes []*Change) error {
 // writes.
 func (t *tally) exceeded(o *ApplyOptions) error {
 	if o.Header.OnError.Exceeded(t.failed, o.Header.Rows) {
-		return &StopError{Reason: fmt.Sprintf("%d failures in %d rows, which the job's on_error does not allow", t.failed, o.Header.Rows)}
+		return &StopError{Reason: fmt.Sprintf("failures: %d in %d rows, which the job's on_error does not allow", t.failed, o.Header.Rows)}
 	}
 	for _, step := range slices.Sorted(maps.Keys(o.Header.StepError)) {
 		s := t.bySteps[step]
 		if s != nil && o.Header.StepError[step].Exceeded(s.failed, o.Header.Rows) {
-			return &StopError{Reason: fmt.Sprintf("step %s: %d failures in %d rows, which its on_error does not allow", step, s.failed, o.Header.Rows)}
+			return &StopError{Reason: fmt.Sprintf("step %s: failures: %d in %d rows, which its on_error does not allow", step, s.failed, o.Header.Rows)}
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ func keyField(p *engine.Prepare, e *engine.Entity, named engine.Word) *engine.Fi
 	}
 	f := e.FieldByName(name)
 	if f == nil {
-		p.Problem(named.Pos, "add external_key: and a text field made for it", "%s has no field for an external key", e.Name)
+		p.Problem(p.Pos(), "add external_key: and a text field made for it", "%s has no field for an external key", e.Name)
 	}
 	return f
 }

@@ -126,6 +126,7 @@ type entry struct {
 	stored *engine.Claim
 	hits   []engine.Item
 	held   *engine.Held // an item that this plan makes and that matches
+	stray  string       // why an item that the row made before no longer matches
 	fault  string
 }
 
@@ -136,6 +137,9 @@ func (s *Import) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.R
 		return err
 	}
 	if err := s.lookUp(ctx, p, entries); err != nil {
+		return err
+	}
+	if err := s.findStrays(ctx, p, entries); err != nil {
 		return err
 	}
 	if err := s.hold(ctx, p, entries); err != nil {
@@ -253,6 +257,32 @@ func (s *Import) lookUp(ctx context.Context, p *engine.Planning, entries []*entr
 	return nil
 }
 
+// findStrays looks for items that carry the external keys of rows which match
+// nothing: the row made them before, and somebody changed their match values
+// since. Another item with the same key would never be told apart from it.
+func (s *Import) findStrays(ctx context.Context, p *engine.Planning, entries []*entry) error {
+	var open []*entry
+	var keys [][]any
+	for _, e := range entries {
+		if !e.owns() || e.hits != nil || e.held != nil || s.fields.has(s.key) || s.onCreate.has(s.key) {
+			continue
+		}
+		open = append(open, e)
+		keys = append(keys, []any{engine.ExternalKeyOf(p.Job.Name, p.ID(), e.record.Key)})
+	}
+	found, err := find(ctx, p, s.entity, []*engine.Field{s.key}, keys, nil)
+	if err != nil {
+		return err
+	}
+	for i, e := range open {
+		if len(found[i]) > 0 {
+			e.stray = fmt.Sprintf("%s %s was made for this row before, and its %s has been changed since",
+				s.entity.Name, ids(found[i]), s.matchNames())
+		}
+	}
+	return nil
+}
+
 // hold takes the items that were found and brings them up to what this plan
 // already asks of them.
 func (s *Import) hold(ctx context.Context, p *engine.Planning, entries []*entry) error {
@@ -286,6 +316,10 @@ func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error
 	}
 	if e.fault != "" {
 		p.Invalid(e.record, e.fault)
+		return nil
+	}
+	if e.stray != "" {
+		p.Conflict(e.record, e.stray)
 		return nil
 	}
 	if e.held == nil {
