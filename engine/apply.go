@@ -28,6 +28,8 @@ type ApplyOptions struct {
 	Reader  Reader // for what is in doubt
 	Writer  Writer
 	Gauge   Gauge
+	// Earlier is how the run stood when it was cut short; nil for a new run.
+	Earlier *Result
 	// Before is what the portal had been asked when the run's planning began,
 	// so that the result counts the run alone.
 	Before Usage

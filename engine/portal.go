@@ -141,6 +141,14 @@ type Usage struct {
 	Retried  int `json:"retried"`  // requests sent again
 }
 
+// Plus adds another count.
+func (u Usage) Plus(o Usage) Usage {
+	return Usage{
+		Requests: u.Requests + o.Requests, Commands: u.Commands + o.Commands,
+		Rejected: u.Rejected + o.Rejected, Retried: u.Retried + o.Retried,
+	}
+}
+
 // Since is what was asked after an earlier count.
 func (u Usage) Since(before Usage) Usage {
 	return Usage{

@@ -18,6 +18,11 @@ func (r *runner) result(ctx context.Context, cause error) (*Result, error) {
 		Started: r.o.Started.UTC(), Finished: now.UTC(), Usage: r.o.Gauge.Usage().Since(r.o.Before), Seconds: now.Sub(r.o.Started).Seconds(),
 		Steps: StepResults(r.o.Header, totals),
 	}
+	if earlier := r.o.Earlier; earlier != nil {
+		res.Started = earlier.Started
+		res.Seconds += earlier.Seconds
+		res.Usage = res.Plus(earlier.Usage)
+	}
 	res.Status = status(ctx, totals, cause)
 	if cause != nil {
 		res.Error = cause.Error()

@@ -68,8 +68,9 @@ type planned struct {
 	plan    *journal.Plan
 	session *session
 	catalog *engine.Catalog
-	before  engine.Usage // of the portal, when planning began
-	broken  []string     // the guards that do not hold
+	before  engine.Usage   // of the portal, when planning began
+	broken  []string       // the guards that do not hold
+	earlier *engine.Result // of a run that is resumed
 }
 
 // view is the plan as it is shown.
@@ -144,7 +145,7 @@ func (a *app) applyRun(ctx context.Context, run *journal.Run, p *planned, flags 
 	res, err := engine.Apply(ctx, engine.ApplyOptions{
 		Header: run.Header(), RunID: run.ID(), Started: time.Now(), Catalog: p.catalog,
 		Reader: p.session, Writer: p.session, Gauge: p.session, Before: p.before, Log: run,
-		Fence: fence(p.session), Recheck: flags.saved, Strict: flags.strict,
+		Fence: fence(p.session), Recheck: flags.saved, Strict: flags.strict, Earlier: p.earlier,
 		Progress: a.progress.Update,
 	})
 	a.progress.Done(err != nil)

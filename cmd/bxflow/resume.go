@@ -68,6 +68,7 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 			return err
 		}
 	}
+	p.earlier = run.Result()
 	if err := run.Resume(ctx); err != nil {
 		return refused("%w", err)
 	}
