@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sourcegraph/conc"
@@ -96,6 +97,7 @@ type Portal struct {
 	closing context.Context // ends when the portal does
 	close   context.CancelFunc
 	tasks   conc.WaitGroup
+	starts  sync.Mutex // no task begins once Close waits for them
 }
 
 // New opens a portal. Faults that can't be parsed, an unknown seed, and a data
@@ -212,11 +214,24 @@ func (p *Portal) ID() string {
 // Close waits for the commands in hand, stops what is waiting, and closes the
 // data file.
 func (p *Portal) Close() error {
+	p.starts.Lock()
 	p.close()
+	p.starts.Unlock()
 	p.tasks.Wait()
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
 	return p.store.log.close()
+}
+
+// start begins a task, unless the portal is closing.
+func (p *Portal) start(task func()) bool {
+	p.starts.Lock()
+	defer p.starts.Unlock()
+	if p.closing.Err() != nil {
+		return false
+	}
+	p.tasks.Go(task)
+	return true
 }
 
 // wait lets time pass, in earnest. It reports false when the portal closes first.

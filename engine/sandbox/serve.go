@@ -113,7 +113,7 @@ func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	done := make(chan *answer, 1)
-	p.tasks.Go(func() {
+	started := p.start(func() {
 		defer cancel()
 		defer p.stats.enter()()
 		var a *answer
@@ -122,6 +122,10 @@ func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *
 		}
 		done <- a
 	})
+	if !started {
+		cancel()
+		return &answer{drop: true}
+	}
 	if f.late() {
 		return &answer{drop: true}
 	}
