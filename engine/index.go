@@ -22,8 +22,12 @@ type planIndex struct {
 	spilled bool            // kept went to disk, and so does all that follows
 }
 
-// keptMost bounds the entries in memory: some 10 MB.
-const keptMost = 50_000
+const (
+	// keptMost bounds the entries in memory: some 6 MB.
+	keptMost = 30_000
+	// spillAtOnce is how many entries go to disk together.
+	spillAtOnce = 5_000
+)
 
 func newPlanIndex(d Draft) *planIndex {
 	return &planIndex{draft: d, fresh: map[Hash][]byte{}, kept: map[Hash][]byte{}}
@@ -63,12 +67,22 @@ func (x *planIndex) flush(ctx context.Context) error {
 		maps.Copy(x.kept, x.fresh)
 		x.fresh, x.kept = x.kept, nil
 	}
-	if len(x.fresh) == 0 {
+	entries := x.fresh
+	x.fresh = map[Hash][]byte{}
+	part := make(map[Hash][]byte, spillAtOnce)
+	for k, v := range entries {
+		part[k] = v
+		if len(part) == spillAtOnce {
+			if err := x.draft.Put(ctx, part); err != nil {
+				return err
+			}
+			clear(part)
+		}
+	}
+	if len(part) == 0 {
 		return nil
 	}
-	err := x.draft.Put(ctx, x.fresh)
-	x.fresh = map[Hash][]byte{}
-	return err
+	return x.draft.Put(ctx, part)
 }
 
 // Claim is a record's hold on a key within one step: the first record to claim

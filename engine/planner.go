@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sourcegraph/conc"
+
 	"github.com/bxflow/bxflow/engine/expression"
 )
 
@@ -33,20 +35,22 @@ type Planning struct {
 	Job     *Job
 	Now     time.Time
 
-	options *PlanOptions
-	header  *Header
-	shape   *streamShape
-	spec    *StepSpec
-	index   *planIndex
-	pending []*Change    // of this chunk
-	items   chunkItems   // held in this chunk
-	written map[int]bool // entity types that earlier chunks change
-	dead    map[deadStep]string
-	steps   []StepSummary // in the order of the job
-	sums    *sums
-	matches map[int][][]*Field // lists of fields that later steps match by, per entity type
-	files   []FileInfo
-	warned  map[string]bool
+	options  *PlanOptions
+	header   *Header
+	shape    *streamShape
+	spec     *StepSpec
+	index    *planIndex
+	pending  []*Change    // of this chunk
+	items    chunkItems   // held in this chunk
+	written  map[int]bool // entity types that earlier chunks change
+	dead     map[deadStep]string
+	steps    []StepSummary // in the order of the job
+	sums     *sums
+	storing  conc.WaitGroup // of the chunk before
+	storeErr error
+	matches  map[int][][]*Field // lists of fields that later steps match by, per entity type
+	files    []FileInfo
+	warned   map[string]bool
 }
 
 // deadStep names a step's part of a record that turned out not to be possible
@@ -72,6 +76,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 		index: newPlanIndex(o.Draft), written: map[int]bool{}, dead: map[deadStep]string{},
 		sums: newSums(), matches: map[int][][]*Field{}, warned: map[string]bool{},
 	}
+	defer p.storing.Wait()
 	p.header = newHeader(&o, catalog, warnings)
 	p.collectMatches(shapes)
 	for _, shape := range shapes {
@@ -164,7 +169,7 @@ func (p *Planning) entityOf(spec *StepSpec) *Entity {
 
 // chunk plans every step for some records and stores the changes.
 func (p *Planning) chunk(ctx context.Context, keys *recordKeys, chunk []*Record) error {
-	p.items, p.pending = chunkItems{}, p.pending[:0]
+	p.items, p.pending = chunkItems{}, nil
 	p.header.Rows += len(chunk)
 	for _, r := range chunk {
 		r.env = p.baseEnv(r)
@@ -196,19 +201,36 @@ func (p *Planning) chunk(ctx context.Context, keys *recordKeys, chunk []*Record)
 			p.written[c.TypeID] = true
 		}
 	}
-	if err := p.options.Draft.Append(ctx, p.pending); err != nil {
+	if err := p.stored(); err != nil {
 		return err
-	}
-	for _, c := range p.pending {
-		if err := p.sums.add(c); err != nil {
-			return err
-		}
 	}
 	if err := p.index.flush(ctx); err != nil {
 		return err
 	}
+	changes := p.pending
+	p.pending = nil
+	p.storing.Go(func() { p.storeErr = p.store(ctx, changes) })
 	p.report()
 	return nil
+}
+
+// store puts a chunk's changes on disk, while the next chunk is planned.
+func (p *Planning) store(ctx context.Context, changes []*Change) error {
+	if err := p.options.Draft.Append(ctx, changes); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if err := p.sums.add(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stored waits until all chunks so far are on disk.
+func (p *Planning) stored() error {
+	p.storing.Wait()
+	return p.storeErr
 }
 
 func (p *Planning) report() {

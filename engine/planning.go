@@ -78,6 +78,9 @@ func (p *Planning) overlay(ctx context.Context, held []*Held) error {
 	if len(keys) == 0 {
 		return nil
 	}
+	if err := p.stored(); err != nil {
+		return err
+	}
 	changes, err := p.options.Draft.ByItem(ctx, keys)
 	if err != nil {
 		return err

@@ -44,6 +44,9 @@ func (p *Planning) dropNetZero() {
 
 // seal revises what turned out impossible, sums up and closes the draft.
 func (p *Planning) seal(ctx context.Context) error {
+	if err := p.stored(); err != nil {
+		return err
+	}
 	if len(p.dead) > 0 {
 		if err := p.bury(ctx); err != nil {
 			return err
