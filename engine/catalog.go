@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bxflow/bxflow/engine/expression"
 )
 
 // Entity type ids of the CRM objects that every portal has, as crm.item.*
@@ -339,14 +342,7 @@ func (f *Field) Option(name string) (*Option, error) {
 			found = append(found, o)
 		}
 	}
-	return one(fmt.Sprintf("value of list %q", cmpTitle(f)), name, found, all, func(o *Option) (string, string) { return o.Name, o.ID })
-}
-
-func cmpTitle(f *Field) string {
-	if f.Title != "" {
-		return f.Title
-	}
-	return f.Name
+	return one(fmt.Sprintf("value of list %q", cmp.Or(f.Title, f.Name)), name, found, all, func(o *Option) (string, string) { return o.Name, o.ID })
 }
 
 // NameError says that a name fits nothing of a portal, or more than one thing.
@@ -389,7 +385,7 @@ func one[T any](what, name string, found, all []T, label func(T) (string, string
 	near := slices.Clone(all)
 	distance := func(v T) int {
 		title, id := label(v)
-		return min(editDistance(title, name), editDistance(id, name))
+		return min(expression.Distance(title, name), expression.Distance(id, name))
 	}
 	slices.SortStableFunc(near, func(a, b T) int { return distance(a) - distance(b) })
 	return zero, &NameError{What: what, Name: name, Near: describe(near[:min(len(near), 3)])}
@@ -403,26 +399,4 @@ func describeName(title, id string) string {
 		return strconv.Quote(title)
 	}
 	return fmt.Sprintf("%q (%s)", title, id)
-}
-
-// editDistance is Levenshtein's, case ignored.
-func editDistance(a, b string) int {
-	s, t := []rune(strings.ToLower(a)), []rune(strings.ToLower(b))
-	row := make([]int, len(t)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, r := range s {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j, q := range t {
-			cost := diagonal
-			if r != q {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(t)]
 }

@@ -136,17 +136,5 @@ func (c *Counts) Add(k Kind, n int) {
 	}
 }
 
-// Plus adds another sum.
-func (c *Counts) Plus(o Counts) {
-	c.Create += o.Create
-	c.Update += o.Update
-	c.Move += o.Move
-	c.Delete += o.Delete
-	c.Unchanged += o.Unchanged
-	c.Skip += o.Skip
-	c.Invalid += o.Invalid
-	c.Conflict += o.Conflict
-}
-
 // Writes is the number of changes that send something.
 func (c Counts) Writes() int { return c.Create + c.Update + c.Move + c.Delete }

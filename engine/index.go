@@ -177,7 +177,7 @@ func (p *Planning) Recall(ctx context.Context, e *Entity, claims []*Claim, field
 			}
 		}
 	}
-	return p.overlay(ctx, fresh)
+	return p.Overlay(ctx, fresh)
 }
 
 // ExternalKey is what marks a created item as a record's own, on the portal.

@@ -267,7 +267,7 @@ func (p *Planning) holdSource(ctx context.Context, chunk []*Record) error {
 			held = append(held, h)
 		}
 	}
-	return p.overlay(ctx, held)
+	return p.Overlay(ctx, held)
 }
 
 // ready returns the records for which the step in hand is to be planned: its

@@ -64,9 +64,7 @@ func (p *Planning) share(h *Held) *Held {
 
 // Overlay brings items up to what earlier chunks and streams of this plan ask
 // of them. Steps call it with the items that they just took from the portal.
-func (p *Planning) Overlay(ctx context.Context, held []*Held) error { return p.overlay(ctx, held) }
-
-func (p *Planning) overlay(ctx context.Context, held []*Held) error {
+func (p *Planning) Overlay(ctx context.Context, held []*Held) error {
 	byKey := map[ItemKey]*Held{}
 	var keys []ItemKey
 	for _, h := range held {
@@ -253,7 +251,7 @@ func (p *Planning) PlannedItems(ctx context.Context, e *Entity, list []*Field, k
 		held[i] = item
 		fresh = append(fresh, item)
 	}
-	return held, p.overlay(ctx, fresh)
+	return held, p.Overlay(ctx, fresh)
 }
 
 func plannedHash(e *Entity, list []*Field, key []any) Hash {

@@ -52,15 +52,6 @@ func NewHeld(e *Entity, item Item) *Held {
 // key names the item inside the plan.
 func (h *Held) key() ItemKey { return ItemKey{TypeID: h.Entity.TypeID, ID: h.ID, Ref: h.Ref} }
 
-// Reference is the item's id as a value of a field: a number, or a
-// [expression.Ref] while it is only planned.
-func (h *Held) Reference() any {
-	if h.ID != 0 {
-		return h.ID
-	}
-	return expression.Ref{Step: h.Ref}
-}
-
 // Held returns the item that an earlier step holds for the record, or nil.
 func (r *Record) Held(step string) *Held { return r.held[step] }
 

@@ -29,7 +29,7 @@ func nearest(name string, known []string) (string, bool) {
 	limit := (len([]rune(name)) + 1) / 3
 	best, found := "", false
 	for _, k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d <= limit {
+		if d := Distance(name, k); d <= limit {
 			best, found, limit = k, true, d-1
 		}
 	}
@@ -49,9 +49,10 @@ func nearest(name string, known []string) (string, bool) {
 	return "", false
 }
 
-// distance counts the insertions, deletions, replacements and swaps of neighbours that turn one name into the other.
-func distance(from, to string) int {
-	a, b := []rune(from), []rune(to)
+// Distance counts the insertions, deletions, replacements and swaps of neighbours that turn one name into the other, upper
+// and lower case being equal.
+func Distance(from, to string) int {
+	a, b := []rune(strings.ToLower(from)), []rune(strings.ToLower(to))
 	var before []int
 	previous := make([]int, len(b)+1)
 	for j := range previous {

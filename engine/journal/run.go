@@ -56,7 +56,7 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 	r := &Run{changes: p.changes, id: newID(started), header: &p.header, owner: j.owner}
 	r.result = engine.Result{
 		Format: engine.PlanFormat, Run: r.id, Plan: planID, Job: p.header.Job, Portal: p.header.Portal.Address,
-		Status: engine.StatusRunning, Started: started, Steps: stepResults(p.header.Steps),
+		Status: engine.StatusRunning, Started: started, Steps: engine.StepResults(&p.header, nil),
 	}
 	text, sum, err := encodeResult(&r.result)
 	if err != nil {
@@ -78,15 +78,6 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 		return nil, err
 	}
 	return r, nil
-}
-
-// stepResults are the steps of a run at its beginning.
-func stepResults(steps []engine.StepSummary) []engine.StepResult {
-	results := make([]engine.StepResult, len(steps))
-	for i, s := range steps {
-		results[i] = engine.StepResult{ID: s.ID, Verb: s.Verb, Entity: s.Entity}
-	}
-	return results
 }
 
 // Resume makes the run this process's and running again. It refuses a run that
