@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/bxflow/bxflow/engine/crash"
 )
 
 // resolve finds out what became of changes whose answers were lost.
@@ -67,12 +69,14 @@ func (r *runner) resolveCreates(ctx context.Context, k doubtKey, tasks []*task) 
 		}
 	}
 	looked := time.Now()
+	crash.At(crash.LookupBefore)
 	hits, err := r.o.Reader.Find(ctx, Lookup{
 		Entity: entity, Match: []*Field{entity.FieldByName(k.field)}, Keys: keys, Select: slices.Sorted(maps.Keys(names)),
 	})
 	if err != nil {
 		return err
 	}
+	crash.At(crash.LookupAnswered)
 	var settled []*Change
 	var over []*task
 	for i, t := range tasks {
@@ -119,10 +123,12 @@ func (r *runner) resolveItems(ctx context.Context, typeID int, tasks []*task) er
 		}
 	}
 	looked := time.Now()
+	crash.At(crash.LookupBefore)
 	found, err := r.o.Reader.Get(ctx, entity, ids, slices.Sorted(maps.Keys(names)))
 	if err != nil {
 		return err
 	}
+	crash.At(crash.LookupAnswered)
 	var settled []*Change
 	var over []*task
 	for _, t := range tasks {

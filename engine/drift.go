@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bxflow/bxflow/engine/crash"
 	"github.com/bxflow/bxflow/engine/expression"
 )
 
@@ -51,6 +52,7 @@ func (r *runner) recheck(ctx context.Context, page []*Change) (settled []*Change
 		}
 	}
 	more, err := r.recheckItems(ctx, page)
+	crash.At(crash.DriftRead)
 	return append(settled, more...), err
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/crash"
 )
 
 // draft implements [engine.Draft].
@@ -289,6 +290,7 @@ func (d *draft) seal(ctx context.Context, h *engine.Header, file string) error {
 	if err != nil {
 		return fmt.Errorf("header of plan %s: %w", h.ID, err)
 	}
+	crash.At(crash.PlanSealing)
 	err = d.write(ctx, true, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM draft_index WHERE plan = ?", d.plan); err != nil {
 			return err
@@ -300,6 +302,7 @@ func (d *draft) seal(ctx context.Context, h *engine.Header, file string) error {
 	})
 	if err == nil {
 		d.done = true
+		crash.At(crash.PlanSealed)
 	}
 	return err
 }

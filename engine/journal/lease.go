@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/bxflow/bxflow/engine/crash"
 )
 
 // leaseRetry is how often a lease that somebody holds is asked for again.
@@ -76,6 +78,7 @@ func (j *Journal) Lease(ctx context.Context, portal, job string, wait bool) (*Le
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("lease of the portal: %w", err), l.Release())
 	}
+	crash.At(crash.LeaseTaken)
 	return l, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/crash"
 )
 
 // Run is the application of one plan. It implements [engine.Log]. Several
@@ -62,6 +63,7 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 	if err != nil {
 		return nil, err
 	}
+	crash.At(crash.RunBeginning)
 	err = j.write(ctx, true, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, plan, job, portal, status, started, result, result_crc,
 			host, pid, boot, birth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -77,6 +79,7 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 	if err != nil {
 		return nil, err
 	}
+	crash.At(crash.RunBegun)
 	return r, nil
 }
 
@@ -109,6 +112,7 @@ func (r *Run) Resume(ctx context.Context) error {
 	})
 	if err == nil {
 		r.result, r.owner = next, r.j.owner
+		crash.At(crash.RunResumed)
 	}
 	return err
 }
@@ -126,9 +130,11 @@ func (r *Run) Sent(ctx context.Context, cs []*engine.Change, at time.Time) error
 		next[i] = *c
 		next[i].State, next[i].Attempt, next[i].SentAt = engine.StateSent, c.Attempt+1, at.UnixMilli()
 	}
-	if err := r.save(ctx, next, saveSent); err != nil {
+	crash.At(crash.IntentBefore)
+	if err := r.save(ctx, next, saveSent, crash.IntentWritten); err != nil {
 		return err
 	}
+	crash.At(crash.IntentDurable)
 	for i, c := range cs {
 		*c = next[i]
 	}
@@ -142,12 +148,17 @@ func (r *Run) Settle(ctx context.Context, cs []*engine.Change) error {
 	for i, c := range cs {
 		next[i] = *c
 	}
-	return r.save(ctx, next, saveOutcome)
+	crash.At(crash.OutcomeBefore)
+	if err := r.save(ctx, next, saveOutcome, crash.OutcomeWritten); err != nil {
+		return err
+	}
+	crash.At(crash.OutcomeDurable)
+	return nil
 }
 
 // save writes the states of changes, each of which must be in a state that the
 // statement allows, all of them or none.
-func (r *Run) save(ctx context.Context, cs []engine.Change, statement string) error {
+func (r *Run) save(ctx context.Context, cs []engine.Change, statement string, written crash.Point) error {
 	return r.j.write(ctx, true, func(tx *sql.Tx) error {
 		update, err := tx.PrepareContext(ctx, statement)
 		if err != nil {
@@ -167,6 +178,7 @@ func (r *Run) save(ctx context.Context, cs []engine.Change, statement string) er
 				return errors.Join(err, r.refused(ctx, tx, &cs[i]))
 			}
 		}
+		crash.At(written)
 		return nil
 	})
 }
@@ -240,6 +252,7 @@ func (r *Run) Finish(ctx context.Context, res *engine.Result) error {
 	if !res.Finished.IsZero() {
 		finished = res.Finished.UnixMilli()
 	}
+	crash.At(crash.RunFinishing)
 	err = r.j.write(ctx, true, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE runs SET status = ?, finished = ?, result = ?, result_crc = ? WHERE id = ?",
 			string(res.Status), finished, text, sum, r.id)
@@ -247,6 +260,7 @@ func (r *Run) Finish(ctx context.Context, res *engine.Result) error {
 	})
 	if err == nil {
 		r.result = *res
+		crash.At(crash.RunFinished)
 	}
 	return err
 }

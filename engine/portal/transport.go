@@ -9,10 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/bxflow/bxflow/engine/crash"
 )
 
 // maxAnswer caps an answer's size, unpacked. A batch of fifty full pages is a
@@ -116,6 +119,9 @@ func (w *wire) move(from, to Address) {
 func (w *wire) exchange(ctx context.Context, to Address, method string, body []byte) (status int, location string, answer []byte, fault *Error) {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { crash.At(crash.RequestWritten) },
+	})
 	sent := &sentMark{Reader: bytes.NewReader(body)}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.call(method), sent)
 	if err != nil {
@@ -130,11 +136,13 @@ func (w *wire) exchange(ctx context.Context, to Address, method string, body []b
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", userAgent)
+	crash.At(crash.RequestBefore)
 	response, err := w.http.Do(request)
 	if err != nil {
 		return 0, "", nil, transportFault(to, method, err, sent.left.Load())
 	}
 	defer response.Body.Close()
+	crash.At(crash.AnswerBegun)
 	answer, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return 0, "", nil, transportFault(to, method, err, true)
@@ -142,6 +150,7 @@ func (w *wire) exchange(ctx context.Context, to Address, method string, body []b
 	if len(answer) > maxAnswer {
 		return 0, "", nil, &Error{Method: method, Status: response.StatusCode, Verdict: Unknown, Message: "the answer is larger than 64 MiB"}
 	}
+	crash.At(crash.AnswerRead)
 	return response.StatusCode, response.Header.Get("Location"), answer, nil
 }
 
