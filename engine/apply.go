@@ -71,7 +71,7 @@ func (e *StopError) Unwrap() error { return e.Err }
 // The result comes back in every case. The error is a [StopError], the
 // context's cause, or the journal's fault; failed rows alone are none.
 func Apply(ctx context.Context, o ApplyOptions) (*Result, error) {
-	r := &runner{o: &o, queue: newQueue(), adopted: map[string]int64{}}
+	r := &runner{o: &o, queue: newQueue()}
 	err := r.run(ctx)
 	result, sumErr := r.result(ctx, err)
 	if sumErr != nil {
@@ -85,8 +85,6 @@ type runner struct {
 	queue    *queue
 	tally    tally
 	refusals refusals
-	adopted  map[string]int64 // ids of planned items that were there already, by ref
-	resumed  bool             // an earlier process began the run
 }
 
 // run loads changes into the queue and lets workers send them.
@@ -125,21 +123,26 @@ func (r *runner) guard(cancel context.CancelCauseFunc, err error) error {
 	return err
 }
 
-// recall takes up what an interrupted run left in doubt.
+// recall takes up what an interrupted run left in doubt, and which items it
+// found to be in conflict.
 func (r *runner) recall(ctx context.Context) error {
 	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateSent, StateUnknown}}) {
 		if err != nil {
 			return err
 		}
 		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
-		r.resumed = true
+	}
+	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateConflict}}) {
+		if err != nil {
+			return err
+		}
+		if c.Kind.Writes() {
+			r.queue.settled(c)
+		}
 	}
 	totals, err := r.o.Log.Totals(ctx)
 	if err != nil {
 		return err
-	}
-	for _, t := range totals {
-		r.resumed = r.resumed || t.Kind.Writes() && t.State.Final()
 	}
 	return r.tally.begin(r.o, totals)
 }
@@ -186,8 +189,7 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// admit puts changes into the queue, behind what they need. Those of a plan
-// that is no longer fresh are compared with the portal first.
+// admit puts changes into the queue, behind what they need.
 func (r *runner) admit(ctx context.Context, page []*Change) error {
 	refs := map[string]bool{}
 	for _, c := range page {
@@ -199,31 +201,25 @@ func (r *runner) admit(ctx context.Context, page []*Change) error {
 	if err != nil {
 		return err
 	}
-	var settled []*Change
-	if r.o.Recheck || time.Since(r.o.Header.Created) > believed {
-		for ref, m := range made {
-			if r.resumed && m.State.Final() && m.ID != 0 {
-				r.adopted[ref] = m.ID // made before the run was cut short
-			}
-		}
-		if settled, err = r.recheck(ctx, page); err != nil {
-			return err
-		}
+	seen := r.o.Header.Created
+	if r.o.Recheck {
+		seen = time.Time{}
 	}
-	skipped := r.queue.add(page, made)
-	return r.settle(ctx, append(settled, skipped...))
+	return r.settle(ctx, r.queue.add(page, made, seen))
 }
 
-// work sends batches and resolves doubts until nothing is left.
+// work sends batches, resolves doubts and looks for drift until nothing is left.
 func (r *runner) work(ctx context.Context) error {
 	for {
-		batch, doubts := r.queue.next(ctx, r.o.Writer.BatchSize, r.o.Fence)
+		w := r.queue.next(ctx, r.o.Writer.BatchSize, r.o.Fence)
 		var err error
 		switch {
-		case batch != nil:
-			err = r.send(ctx, batch)
-		case doubts != nil:
-			err = r.resolve(ctx, doubts)
+		case w.batch != nil:
+			err = r.send(ctx, w.batch)
+		case w.doubts != nil:
+			err = r.resolve(ctx, w.doubts)
+		case w.stale != nil:
+			err = r.check(ctx, w.stale)
 		default:
 			return nil
 		}
@@ -266,6 +262,7 @@ func (r *runner) send(ctx context.Context, batch []*task) error {
 func (r *runner) outcome(ctx context.Context, batch []*task, outcomes []Outcome) error {
 	var fatal error
 	settled := make([]*Change, 0, len(batch))
+	over := slices.Clone(batch)
 	for i, t := range batch {
 		c, o := t.change, outcomes[i]
 		c.Error = ""
@@ -283,11 +280,16 @@ func (r *runner) outcome(ctx context.Context, batch []*task, outcomes []Outcome)
 			fatal = &StopError{Reason: "the portal refuses all requests", Err: errors.New(refusal(o))}
 		}
 		settled = append(settled, c)
+		if c.State == StateDone && o.Item != nil {
+			for _, next := range r.recheckBehind(t, *o.Item) {
+				settled, over = append(settled, next.change), append(over, next)
+			}
+		}
 	}
 	if err := r.settle(ctx, settled); err != nil {
 		return err
 	}
-	if err := errors.Join(r.release(ctx, batch), fatal); err != nil {
+	if err := errors.Join(r.release(ctx, over), fatal); err != nil {
 		return err
 	}
 	return r.backOff(ctx, outcomes)

@@ -12,10 +12,10 @@ import (
 	"github.com/bxflow/bxflow/engine/expression"
 )
 
-// believed is how long the look-ups of a plan are believed after it was made,
-// by a run that kept all others from the portal since. What is sent later is
-// compared with the portal first.
-const believed = time.Minute
+// believed is how long it is believed that the portal is as it was last seen.
+// What leaves later is compared with the portal first: a request for up to
+// [mostChecked] items, where about twenty batches leave in that time.
+const believed = 20 * time.Second
 
 // DriftError says that a strict apply found the portal other than its plan saw
 // it. Nothing was written.
@@ -29,31 +29,61 @@ func (e *DriftError) Error() string {
 	return fmt.Sprintf("the portal has changed since the plan was made: %d conflicts; %s", e.Conflicts, strings.Join(e.Examples, "; "))
 }
 
-// recheck compares the portal with what a page of changes was planned on, in
-// bulk, and returns those that are settled by it: what already is as wanted is
-// unchanged, what is otherwise than planned is a conflict. The others may be
-// sent.
+// check compares changes that are to leave with the portal, and settles those
+// that need not or may not be sent any more.
+func (r *runner) check(ctx context.Context, tasks []*task) error {
+	changes := make([]*Change, len(tasks))
+	for i, t := range tasks {
+		changes[i] = t.change
+		if t.change.ID == 0 && t.change.Kind != KindCreate {
+			t.change.ID = r.queue.made(t.change.Ref)
+		}
+	}
+	asked := time.Now()
+	settled, err := r.recheck(ctx, changes)
+	if err != nil {
+		r.queue.unchecked(tasks)
+		return stopped(ctx, err)
+	}
+	if err := r.settle(ctx, settled); err != nil {
+		return err
+	}
+	return r.settle(ctx, r.queue.checked(tasks, asked))
+}
+
+// recheck compares the portal with what changes were planned on, in bulk, and
+// returns those that are settled by it: what already is as wanted is unchanged,
+// what is otherwise than planned is a conflict. The others may be sent.
 //
 // The portal has no compare-and-set: what changes between this reading and the
 // write is not seen.
-func (r *runner) recheck(ctx context.Context, page []*Change) (settled []*Change, err error) {
-	settled, err = r.recheckNew(ctx, page)
+func (r *runner) recheck(ctx context.Context, changes []*Change) (settled []*Change, err error) {
+	settled, err = r.recheckNew(ctx, changes)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range settled {
-		if c.ID != 0 {
-			r.adopted[c.Ref] = c.ID
-		}
-	}
-	for _, c := range page {
-		if c.ID == 0 && c.Kind != KindCreate {
-			c.ID = r.adopted[c.Ref] // 0 for an item that this run makes
-		}
-	}
-	more, err := r.recheckItems(ctx, page)
+	more, err := r.recheckItems(ctx, changes)
 	crash.At(crash.DriftRead)
 	return append(settled, more...), err
+}
+
+// recheckBehind compares what waits behind changes that were just done with
+// their items, as the portal's answers show them: nothing is asked.
+func (r *runner) recheckBehind(done *task, item Item) []*task {
+	entity := r.o.Catalog.EntityByType(done.change.TypeID)
+	if entity == nil || done.change.Kind == KindCreate {
+		return nil
+	}
+	var settled []*task
+	for _, t := range r.queue.sameItem(done) {
+		if r.drifted(entity, t.change, item, true, busyFields{}) {
+			settled = append(settled, t)
+		} else {
+			t.seen = time.Now()
+		}
+		break // those behind it expect what it makes of the item
+	}
+	return settled
 }
 
 // lookup is one way to look for twins of items that are to be made.
@@ -184,7 +214,7 @@ func (r *runner) recheckItems(ctx context.Context, page []*Change) ([]*Change, e
 			byType[c.TypeID] = append(byType[c.TypeID], c)
 		}
 	}
-	busy := r.queue.busyFields()
+	busy := busyFields{}
 	var settled []*Change
 	for _, typeID := range slices.Sorted(maps.Keys(byType)) {
 		entity := r.o.Catalog.EntityByType(typeID)
@@ -213,8 +243,8 @@ func (r *runner) recheckItems(ctx context.Context, page []*Change) ([]*Change, e
 	return settled, nil
 }
 
-// busyFields are the fields of items that earlier changes of the run are still
-// to write: for those, the portal can't be as a later change expects it yet.
+// busyFields are the fields of items that earlier changes are still to write:
+// for those, the portal can't be as a later change expects it yet.
 type busyFields map[ItemKey]map[string]bool
 
 func (b busyFields) add(c *Change) {
@@ -240,9 +270,15 @@ func (r *runner) drifted(entity *Entity, c *Change, item Item, there bool, busy 
 	case c.Kind == KindDelete:
 		return false
 	}
-	for name := range c.Fields {
+	for name, f := range c.Fields {
 		if busy[c.itemKey()][name] {
 			return false
+		}
+		// What the portal itself fills in when the run makes an item is no
+		// change of anybody's.
+		if f.Before == nil && r.queue.ours(c.Ref) {
+			f.Before = item.Fields[name]
+			c.Fields[name] = f
 		}
 	}
 	if r.holds(entity, c, item) {
@@ -338,6 +374,7 @@ func shown(v any) string {
 // written.
 func (r *runner) checkStrictly(ctx context.Context) error {
 	drift := &DriftError{}
+	there := map[string]int64{} // ids of planned items that meanwhile exist, by ref
 	for after := int64(0); ; {
 		page, err := r.page(ctx, after)
 		if err != nil {
@@ -347,11 +384,19 @@ func (r *runner) checkStrictly(ctx context.Context) error {
 			break
 		}
 		after = page[len(page)-1].Seq
+		for _, c := range page {
+			if c.ID == 0 && c.Kind != KindCreate {
+				c.ID = there[c.Ref] // 0 for an item that this run makes
+			}
+		}
 		settled, err := r.recheck(ctx, page)
 		if err != nil {
 			return err
 		}
 		for _, c := range settled {
+			if c.Kind == KindCreate && c.ID != 0 {
+				there[c.Ref] = c.ID
+			}
 			if c.State != StateConflict {
 				continue
 			}

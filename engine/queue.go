@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"slices"
@@ -21,6 +22,11 @@ type task struct {
 	behind []*task // tasks that wait for this one
 	looks  int     // look-ups since it became doubtful
 	due    time.Time
+	seen   time.Time // when the portal was last known to be as the change expects it
+	// checking says that the portal is being asked whether it still is. Only
+	// that may settle the task meanwhile.
+	checking bool
+	place    int // in the heap of those that are ready
 }
 
 type taskState int
@@ -36,6 +42,11 @@ const (
 
 func newTask(c *Change) *task { return &task{change: c} }
 
+// work is what a worker is to do next: send a batch, look up what became of
+// doubtful changes, or see whether the portal still is as changes expect it. At
+// most one of them is set; none when the run is over or the context done.
+type work struct{ batch, doubts, stale []*task }
+
 // queue orders the changes of a run: those that need others behind them, two
 // changes of one item one after the other, and of those that may leave the
 // later steps first, so that records are finished and memory stays bounded.
@@ -48,6 +59,7 @@ type queue struct {
 	doubts    []*task
 	last      map[ItemKey]*task // the last unsettled task of each item
 	ids       map[string]int64  // of made items, by ref
+	own       map[string]bool   // refs of the items that this run made itself
 	failed    map[string]bool   // refs that were not made
 	conflicts map[ItemKey]bool  // items that are not as the plan saw them
 	tasks     map[*task]bool    // not settled
@@ -55,10 +67,13 @@ type queue struct {
 	complete  bool              // the loader has nothing more
 	full      bool              // the loader waits for room
 	answered  bool              // a batch came back: the portal's pace is known
+	looked    time.Time         // when doubts were last looked up
+	checking  bool              // stale changes are being compared with the portal
+	sent      int               // tasks in batches since the last comparison
 }
 
 func newQueue() *queue {
-	return &queue{news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, failed: map[string]bool{}, conflicts: map[ItemKey]bool{}}
+	return &queue{news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, conflicts: map[ItemKey]bool{}}
 }
 
 // wake makes every waiter look again.
@@ -117,9 +132,10 @@ func (q *queue) room(ctx context.Context) bool {
 }
 
 // add puts planned changes into the window. Made are the items that they need
-// and that the journal knows of. It returns the changes that can't be done,
-// because an item that they need was not made.
-func (q *queue) add(changes []*Change, made map[string]Made) []*Change {
+// and that the journal knows of; seen is when the portal was as they expect it.
+// It returns the changes that can't be done, because an item that they need was
+// not made.
+func (q *queue) add(changes []*Change, made map[string]Made, seen time.Time) []*Change {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for ref, m := range made {
@@ -129,10 +145,6 @@ func (q *queue) add(changes []*Change, made map[string]Made) []*Change {
 	}
 	var skipped []*Change
 	for _, c := range changes {
-		if c.State.Final() { // settled by what the portal has by now
-			q.settled(c)
-			continue
-		}
 		if reason := q.impossible(c); reason != "" {
 			skipped = append(skipped, skip(c, reason))
 			if c.Kind == KindCreate {
@@ -140,7 +152,9 @@ func (q *queue) add(changes []*Change, made map[string]Made) []*Change {
 			}
 			continue
 		}
-		q.enqueue(newTask(c))
+		t := newTask(c)
+		t.seen = seen
+		q.enqueue(t)
 	}
 	q.wakeLocked()
 	return skipped
@@ -151,6 +165,7 @@ func (q *queue) add(changes []*Change, made map[string]Made) []*Change {
 func (q *queue) note(ref string, m Made) {
 	if m.ID != 0 && m.State != StateFailed && m.State != StateQuarantined {
 		q.ids[ref] = m.ID
+		q.own[ref] = m.State == StateDone
 	} else {
 		q.failed[ref] = true
 	}
@@ -217,52 +232,164 @@ func (c *Change) itemKey() ItemKey {
 	return ItemKey{TypeID: c.TypeID, ID: c.ID}
 }
 
-// busyFields are the fields that the tasks in the window are to write.
-func (q *queue) busyFields() busyFields {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	busy := busyFields{}
-	for t := range q.tasks {
-		if t.change.Kind != KindCreate {
-			busy.add(t.change)
-		}
-	}
-	return busy
-}
-
+// push makes a task ready, unless it is being compared with the portal: then
+// checked does.
 func (q *queue) push(t *task) {
+	if t.checking {
+		return
+	}
 	t.state = taskReady
 	heap.Push(&q.ready, t)
 }
 
-// next waits for work: a batch of at most size changes, or changes whose lost
-// answers are due to be looked up. Both are nil when the run is over or the
-// context done. A batch that is not full leaves only when nothing that is on
-// its way could fill it; and until the first is answered, and with it the
-// portal's pace is known, no other follows.
-func (q *queue) next(ctx context.Context, batchSize func() int, fence time.Duration) (batch, doubts []*task) {
+// next waits for work. A batch has at most size changes; one that is not full
+// leaves only when nothing that is on its way could fill it; and until the
+// first is answered, and with it the portal's pace is known, no other follows.
+// What was not seen on the portal lately does not leave before it is.
+func (q *queue) next(ctx context.Context, batchSize func() int, fence time.Duration) work {
 	for {
 		size := batchSize()
 		q.mu.Lock()
 		if ctx.Err() != nil || (q.complete && len(q.tasks) == 0) {
 			q.mu.Unlock()
-			return nil, nil
+			return work{}
 		}
-		if doubts := q.dueDoubts(time.Now()); doubts != nil {
+		now := time.Now()
+		if doubts := q.dueDoubts(now, fence); doubts != nil {
 			q.mu.Unlock()
-			return nil, doubts
+			return work{doubts: doubts}
 		}
-		nothingComes := q.sending == 0 && (q.complete || q.full)
+		nothingComes := q.sending == 0 && !q.checking && (q.complete || q.full)
 		mayGo := q.answered || q.sending == 0
 		if mayGo && (q.ready.Len() >= size || (q.ready.Len() > 0 && nothingComes)) {
-			batch := q.take(size)
-			q.mu.Unlock()
-			return batch, nil
+			w := q.takeFresh(size, now)
+			if w.batch != nil || w.stale != nil {
+				q.mu.Unlock()
+				return w
+			}
 		}
-		news, wait := q.news, q.untilDoubt(time.Now(), fence)
+		news, wait := q.news, q.untilDoubt(now, fence)
 		q.mu.Unlock()
 		pause(ctx, news, wait)
 	}
+}
+
+// takeFresh takes a batch, or what is to be compared with the portal before one
+// can leave: one comparison at a time. Neither, while that goes on.
+func (q *queue) takeFresh(size int, now time.Time) work {
+	batch := q.take(size)
+	var stale []*task
+	for _, t := range batch {
+		if now.Sub(t.seen) >= believed {
+			stale = append(stale, t)
+		}
+	}
+	if stale == nil {
+		q.sending += len(batch)
+		q.sent += len(batch)
+		return work{batch: batch}
+	}
+	for _, t := range batch {
+		q.push(t)
+	}
+	if q.checking {
+		return work{}
+	}
+	return work{stale: q.takeStale(stale, now)}
+}
+
+const (
+	fewestChecked = 500
+	mostChecked   = 2500 // the items that one request reads
+)
+
+// takeStale adds to stale changes that are to leave now what will probably
+// follow before it is stale again: as much as left since the last comparison,
+// and half as much again.
+func (q *queue) takeStale(stale []*task, now time.Time) []*task {
+	n := max(min(q.sent+q.sent/2, mostChecked), fewestChecked)
+	q.sent = 0
+	taken := make(map[*task]bool, n)
+	for _, t := range stale {
+		taken[t] = true
+	}
+	var more []*task
+	for t := range q.tasks {
+		if !taken[t] && now.Sub(t.seen) >= believed && t.comparable() {
+			more = append(more, t)
+		}
+	}
+	slices.SortFunc(more, func(a, b *task) int { return cmp.Compare(a.change.Seq, b.change.Seq) })
+	stale = append(stale, more[:min(len(more), max(0, n-len(stale)))]...)
+	for _, t := range stale {
+		t.checking = true
+		if t.state == taskReady {
+			heap.Remove(&q.ready, t.place)
+			t.state = taskWaiting
+		}
+	}
+	q.checking = true
+	return stale
+}
+
+// comparable says whether the portal can tell by now if it is as the change
+// expects: an item's later changes expect what the earlier ones make of it.
+func (t *task) comparable() bool {
+	return t.state == taskReady || t.state == taskWaiting && t.change.Kind == KindCreate
+}
+
+// checked takes over what a comparison with the portal has settled; the others
+// may leave, or wait on. It returns the changes that can't be done any more.
+func (q *queue) checked(tasks []*task, now time.Time) []*Change {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var skipped []*Change
+	for _, t := range tasks {
+		t.checking = false
+		c := t.change
+		if reason := q.impossible(c); !c.State.Final() && reason != "" {
+			skipped = append(skipped, skip(c, reason))
+		}
+		switch {
+		case c.State.Final():
+			skipped = append(skipped, q.finish(t)...)
+		default:
+			t.seen = now
+			if t.waits == 0 {
+				q.push(t)
+			}
+		}
+	}
+	q.checking = false
+	q.wakeLocked()
+	return skipped
+}
+
+// unchecked gives a comparison up.
+func (q *queue) unchecked(tasks []*task) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, t := range tasks {
+		t.checking = false
+		if t.waits == 0 {
+			q.push(t)
+		}
+	}
+	q.checking = false
+	q.wakeLocked()
+}
+
+// sameItem are the changes of a task's item that wait behind it.
+func (q *queue) sameItem(t *task) []*task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var same []*task
+	for _, next := range t.behind {
+		if next.state == taskWaiting && !next.checking && next.change.Kind != KindCreate && next.change.itemKey() == t.change.itemKey() {
+			same = append(same, next)
+		}
+	}
+	return same
 }
 
 // pause waits for news, the context or a while.
@@ -286,7 +413,6 @@ func (q *queue) take(size int) []*task {
 		t.state = taskSending
 		batch = append(batch, t)
 	}
-	q.sending += len(batch)
 	return batch
 }
 
@@ -315,8 +441,11 @@ func (q *queue) doubt(t *task, sent time.Time) {
 	q.wakeLocked()
 }
 
+// firstLook is how long after it was sent a change in doubt is first looked up.
+const firstLook = 2 * time.Second
+
 func (q *queue) doubtLocked(t *task, sent time.Time) {
-	intervals := []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second}
+	intervals := []time.Duration{firstLook, 10 * time.Second, 30 * time.Second}
 	t.state = taskDoubtful
 	if t.looks < len(intervals) {
 		t.due = sent.Add(intervals[t.looks])
@@ -327,18 +456,34 @@ func (q *queue) doubtLocked(t *task, sent time.Time) {
 	q.doubts = append(q.doubts, t)
 }
 
-// dueDoubts takes the doubtful tasks that are to be looked up by now.
-func (q *queue) dueDoubts(now time.Time) []*task {
-	var due []*task
+// dueDoubts takes the doubtful tasks to be looked up, once one of them is due:
+// all that may have been done by now, as one request can ask for 2,500. While
+// there is other work, they wait and gather: each look-up takes the place of a
+// batch.
+func (q *queue) dueDoubts(now time.Time, fence time.Duration) []*task {
+	due := slices.ContainsFunc(q.doubts, func(t *task) bool { return !t.due.After(now) })
+	if !due || now.Before(q.looked.Add(q.lookPause(fence))) {
+		return nil
+	}
+	q.looked = now
+	var all []*task
 	q.doubts = slices.DeleteFunc(q.doubts, func(t *task) bool {
-		if t.due.After(now) {
+		if t.due.After(now) && now.Sub(time.UnixMilli(t.change.SentAt)) < firstLook {
 			return false
 		}
 		t.state = taskResolving
-		due = append(due, t)
+		all = append(all, t)
 		return true
 	})
-	return due
+	return all
+}
+
+// lookPause is how long look-ups of doubtful tasks are apart.
+func (q *queue) lookPause(fence time.Duration) time.Duration {
+	if q.ready.Len() == 0 && q.sending == 0 {
+		return 0
+	}
+	return fence / 2
 }
 
 // untilDoubt is how long to wait for the next doubtful task. Past the fence
@@ -351,7 +496,7 @@ func (q *queue) untilDoubt(now time.Time, fence time.Duration) time.Duration {
 		}
 		wait = min(wait, max(t.due.Sub(now), time.Millisecond))
 	}
-	return wait
+	return max(wait, q.looked.Add(q.lookPause(fence)).Sub(now))
 }
 
 // settle takes over the states that tasks now have: finished ones release
@@ -391,8 +536,11 @@ func (q *queue) finish(t *task) []*Change {
 	var skipped []*Change
 	for _, next := range t.behind {
 		next.waits--
-		if next.state != taskWaiting {
+		if next.state != taskWaiting || next.checking {
 			continue
+		}
+		if c.Kind == KindCreate && c.State == StateDone && next.change.Ref == c.Ref {
+			next.seen = time.Now() // the item is as it was just made
 		}
 		if reason := q.impossible(next.change); reason != "" {
 			skipped = append(skipped, skip(next.change, reason))
@@ -414,6 +562,13 @@ func (q *queue) made(ref string) int64 {
 	return q.ids[ref]
 }
 
+// ours says whether this run made the item that a ref names.
+func (q *queue) ours(ref string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.own[ref]
+}
+
 // readyHeap has the later steps first, and within a step the order of the plan.
 type readyHeap []*task
 
@@ -427,11 +582,15 @@ func (h readyHeap) Less(i, j int) bool {
 	return a.Seq < b.Seq
 }
 
-func (h readyHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h readyHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
 
 // Push implements [heap.Interface].
 func (h *readyHeap) Push(x any) {
 	if t, ok := x.(*task); ok {
+		t.place = len(*h)
 		*h = append(*h, t)
 	}
 }

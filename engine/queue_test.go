@@ -41,6 +41,23 @@ func drawPlan(t *rapid.T) []*Change {
 	return changes
 }
 
+// compare settles some of the changes that the portal was asked about.
+func compare(t *rapid.T, q *queue, stale []*task, made map[string]bool) (skipped []*Change) {
+	for _, task := range stale {
+		c := task.change
+		if c.Kind != KindCreate && task.waits > 0 {
+			t.Fatalf("change %d is compared before an earlier one of its item is done", c.Seq)
+		}
+		if rapid.IntRange(0, 9).Draw(t, "drifted") == 0 {
+			c.State, c.Error = StateConflict, "changed"
+			if c.Kind == KindCreate {
+				c.ID, made[c.Ref] = 100+c.Seq, true // it is there
+			}
+		}
+	}
+	return q.checked(stale, time.Now())
+}
+
 // TestQueueKeepsOrder checks, for random plans and outcomes: what a change
 // needs is made before it leaves, two changes of one item are never on their
 // way together, changes of one item keep their order, and all come to an end.
@@ -49,15 +66,21 @@ func TestQueueKeepsOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		changes := drawPlan(t)
 		q := newQueue()
-		skipped := q.add(changes, nil)
+		seen := rapid.SampledFrom([]time.Time{{}, time.Now()}).Draw(t, "seen")
+		skipped := q.add(changes, nil, seen)
 		q.loaded()
 		size := rapid.IntRange(1, 7).Draw(t, "size")
 		made := map[string]bool{}
 		lastSeq := map[ItemKey]int64{}
 		for {
-			batch, doubts := q.next(context.Background(), func() int { return size }, 0)
-			if batch == nil && doubts == nil {
+			w := q.next(context.Background(), func() int { return size }, 0)
+			if w.batch == nil && w.doubts == nil && w.stale == nil {
 				break
+			}
+			batch, doubts := w.batch, w.doubts
+			if w.stale != nil {
+				skipped = append(skipped, compare(t, q, w.stale, made)...)
+				continue
 			}
 			onTheirWay := map[ItemKey]bool{}
 			for _, task := range batch {
@@ -116,15 +139,15 @@ func TestQueueWaitsForFullBatches(t *testing.T) {
 				&Change{Seq: int64(i + 101), Index: 1, Kind: KindCreate, State: StatePlanned, TypeID: 128, Ref: "card" + ref[6:], Needs: []string{ref}})
 		}
 		q := newQueue()
-		q.add(changes, nil)
+		q.add(changes, nil, time.Now())
 		q.loaded()
-		first, _ := q.next(t.Context(), func() int { return 4 }, 0)
+		first := q.next(t.Context(), func() int { return 4 }, 0).batch
 		if got := len(first); got != 4 {
 			t.Fatalf("first batch has %d changes, want 4", got)
 		}
 		second := make(chan []*task)
 		go func() {
-			batch, _ := q.next(t.Context(), func() int { return 4 }, 0)
+			batch := q.next(t.Context(), func() int { return 4 }, 0).batch
 			second <- batch
 		}()
 		synctest.Wait()
@@ -151,15 +174,15 @@ func TestQueueLooksDoubtsUpInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &Change{Seq: 1, Kind: KindCreate, State: StatePlanned, TypeID: 3, Ref: "client@rows.csv:1"}
 		q := newQueue()
-		q.add([]*Change{c}, nil)
+		q.add([]*Change{c}, nil, time.Now())
 		q.loaded()
-		batch, _ := q.next(t.Context(), func() int { return 50 }, 75*time.Second)
+		batch := q.next(t.Context(), func() int { return 50 }, 75*time.Second).batch
 		sent := time.Now()
 		c.State, c.SentAt = StateUnknown, sent.UnixMilli()
 		q.settle(batch)
 		var at []time.Duration
 		for range 4 {
-			_, doubts := q.next(t.Context(), func() int { return 50 }, 75*time.Second)
+			doubts := q.next(t.Context(), func() int { return 50 }, 75*time.Second).doubts
 			at = append(at, time.Since(sent).Round(time.Second))
 			for _, d := range doubts {
 				q.doubt(d, sent)
