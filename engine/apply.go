@@ -364,10 +364,13 @@ func (r *runner) settle(ctx context.Context, changes []*Change) error {
 // done checks that the portal took what it was sent: it drops some values
 // without a word (an unknown stage, an unreadable date).
 func (r *runner) done(c *Change, o Outcome) {
-	c.State, c.ID = StateDone, o.ID
+	c.State, c.ID, c.Image = StateDone, o.ID, ""
 	entity := r.o.Catalog.EntityByType(c.TypeID)
 	if o.Item == nil || entity == nil {
 		return
+	}
+	if c.Ref != "" { // an item that this run makes may be deleted to undo it
+		c.Image = entity.Image(*o.Item)
 	}
 	var kept, other []string
 	for name, f := range c.Fields {
@@ -422,6 +425,9 @@ func (r *runner) command(t *task) (Command, error) {
 			return Command{}, fmt.Errorf("planned item %s has no id", c.Ref)
 		}
 		cmd.ID, c.ID = id, id
+	}
+	if c.Kind == KindDelete {
+		return cmd, nil // its fields are the image of before
 	}
 	for name, f := range c.Fields {
 		if len(f.Add)+len(f.Remove) > 0 {

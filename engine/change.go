@@ -62,6 +62,10 @@ type FieldChange struct {
 	// all others stay. Remove holds row ids.
 	Add    []MultiValue `json:"add,omitempty"`
 	Remove []MultiValue `json:"remove,omitempty"`
+	// Drifted says that the portal holds something else than Before, namely
+	// Now: the change is in conflict.
+	Drifted bool `json:"drifted,omitempty"`
+	Now     any  `json:"now,omitempty"`
 }
 
 // Change is one intended write of a plan, or a record of a step that writes
@@ -92,6 +96,9 @@ type Change struct {
 	Reason string                 // why: of a skip, a conflict or an invalid row
 	Line   int                    // of the record in its file, 0 if none
 	Row    []string               // the cells of the record, so that it can be written out if it fails
+	// Image is the digest of the item ([Entity.Image]) that a deletion expects,
+	// and the one that another change has left.
+	Image string
 
 	// The rest is the journal's, once the change belongs to a run.
 

@@ -68,6 +68,9 @@ func (r *runner) resolveCreates(ctx context.Context, k doubtKey, tasks []*task) 
 			names[name] = true
 		}
 	}
+	for _, name := range entity.imageFields() {
+		names[name] = true
+	}
 	looked := time.Now()
 	crash.At(crash.LookupBefore)
 	hits, err := r.o.Reader.Find(ctx, Lookup{

@@ -227,6 +227,11 @@ func (r *runner) recheckItems(ctx context.Context, page []*Change) ([]*Change, e
 			for name := range c.Fields {
 				names[name] = true
 			}
+			if c.Kind == KindDelete {
+				for _, name := range entity.imageFields() {
+					names[name] = true
+				}
+			}
 		}
 		now, err := r.o.Reader.Get(ctx, entity, slices.Sorted(maps.Keys(ids)), slices.Sorted(maps.Keys(names)))
 		if err != nil {
@@ -268,7 +273,7 @@ func (r *runner) drifted(entity *Entity, c *Change, item Item, there bool, busy 
 		c.State, c.Error = StateConflict, fmt.Sprintf("%s %d is gone", entity.Name, c.ID)
 		return true
 	case c.Kind == KindDelete:
-		return false
+		return keptFor(entity, c, item)
 	}
 	for name, f := range c.Fields {
 		if busy[c.itemKey()][name] {
@@ -292,6 +297,24 @@ func (r *runner) drifted(entity *Entity, c *Change, item Item, there bool, busy 
 	return false
 }
 
+// keptFor settles a deletion whose item was changed since it was planned.
+func keptFor(entity *Entity, c *Change, item Item) bool {
+	if c.Image == "" || entity.Image(item) == c.Image {
+		return false
+	}
+	var other []string
+	for _, field := range entity.Fields {
+		f, now := c.Fields[field.Name], plain(item.Fields[field.Name])
+		if field.imaged() && !field.Equal(f.Before, now) {
+			f.Drifted, f.Now = true, now
+			c.Fields[field.Name] = f
+			other = append(other, fmt.Sprintf("%s was %s in the plan and is %s now", field.Name, shown(f.Before), shown(now)))
+		}
+	}
+	c.State, c.Error = StateConflict, strings.Join(other, "; ")
+	return true
+}
+
 // differences lists the fields in which an item is neither as the plan saw it
 // (where it is to be updated) nor as it is to be. Sets and multifields, which
 // grow by what is added, are brought up to date instead.
@@ -310,6 +333,8 @@ func (r *runner) differences(entity *Entity, c *Change, item Item, update bool) 
 		case update && field.IsSet():
 			c.Fields[name] = rebase(field, f, now)
 		default:
+			f.Drifted, f.Now = true, now
+			c.Fields[name] = f
 			other = append(other, fmt.Sprintf("%s was %s in the plan, is %s now, and was to be %s", name, shown(f.Before), shown(now), shown(f.After)))
 		}
 	}

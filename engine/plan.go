@@ -36,6 +36,9 @@ type Header struct {
 	StepError map[string]OnError `json:"step_on_error,omitempty"`
 	Warnings  []string           `json:"warnings,omitempty"`
 	Undoes    string             `json:"undoes,omitempty"` // the run that this plan takes back
+	Retries   string             `json:"retries,omitempty"` // the run whose failures this plan tries again
+	// Lasting is what of the run that this plan takes back no plan can.
+	Lasting []string `json:"lasting,omitempty"`
 	// Content is a digest over the changes without times and ids of plans:
 	// equal inputs have equal content.
 	Content string `json:"content"`
@@ -124,7 +127,10 @@ type Filter struct {
 	States []State
 	Step   string
 	After  int64 // only those with a higher Seq
+	Before int64 // only those with a lower Seq; 0: no limit
 	Limit  int   // 0: no limit
+	// Reverse yields the last one first.
+	Reverse bool
 }
 
 // Log is the journal of one run. Each method is durable when it returns: what
@@ -138,7 +144,8 @@ type Log interface {
 	// Settle records what became of changes: their State, ID, Error, Warnings
 	// and After fields.
 	Settle(ctx context.Context, changes []*Change) error
-	// Made returns the state and id of the items that these refs name.
+	// Made returns what became of the items that these refs name, which changes
+	// of the run make or delete.
 	Made(ctx context.Context, refs []string) (map[string]Made, error)
 	// Totals sums the changes of the run by step, kind and state.
 	Totals(ctx context.Context) ([]Total, error)
@@ -146,8 +153,9 @@ type Log interface {
 	Finish(ctx context.Context, r *Result) error
 }
 
-// Made is what became of a planned item.
+// Made is what became of an item that a change makes or deletes.
 type Made struct {
+	Kind  Kind
 	State State
 	ID    int64
 }

@@ -61,6 +61,8 @@ type queue struct {
 	ids       map[string]int64  // of made items, by ref
 	own       map[string]bool   // refs of the items that this run made itself
 	failed    map[string]bool   // refs that were not made
+	gone      map[string]bool   // refs that were deleted
+	kept      map[string]bool   // refs that were to be deleted, and were not
 	conflicts map[ItemKey]bool  // items that are not as the plan saw them
 	tasks     map[*task]bool    // not settled
 	sending   int               // tasks in batches
@@ -73,7 +75,7 @@ type queue struct {
 }
 
 func newQueue() *queue {
-	return &queue{news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, conflicts: map[ItemKey]bool{}}
+	return &queue{news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}}
 }
 
 // wake makes every waiter look again.
@@ -139,7 +141,11 @@ func (q *queue) add(changes []*Change, made map[string]Made, seen time.Time) []*
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for ref, m := range made {
-		if m.State.Final() {
+		switch {
+		case !m.State.Final():
+		case m.Kind == KindDelete:
+			q.noteGone(ref, m.State)
+		default:
 			q.note(ref, m)
 		}
 	}
@@ -147,9 +153,7 @@ func (q *queue) add(changes []*Change, made map[string]Made, seen time.Time) []*
 	for _, c := range changes {
 		if reason := q.impossible(c); reason != "" {
 			skipped = append(skipped, skip(c, reason))
-			if c.Kind == KindCreate {
-				q.failed[c.Ref] = true
-			}
+			q.settled(c)
 			continue
 		}
 		t := newTask(c)
@@ -171,13 +175,27 @@ func (q *queue) note(ref string, m Made) {
 	}
 }
 
-// settled takes in a change that needs no sending.
+// settled takes in a change that is finished with. What needs a deletion can
+// only be done once the item is gone.
 func (q *queue) settled(c *Change) {
-	if c.Kind == KindCreate {
+	switch c.Kind {
+	case KindCreate:
 		q.note(c.Ref, Made{State: c.State, ID: c.ID})
+	case KindDelete:
+		q.noteGone(c.Ref, c.State)
+	default:
 	}
 	if c.State == StateConflict {
 		q.conflicts[c.itemKey()] = true
+	}
+}
+
+// noteGone takes in what became of a deletion.
+func (q *queue) noteGone(ref string, s State) {
+	if s == StateDone || s == StateUnchanged {
+		q.gone[ref] = true
+	} else {
+		q.kept[ref] = true
 	}
 }
 
@@ -189,8 +207,11 @@ func skip(c *Change, reason string) *Change {
 // impossible says which needed item was not made.
 func (q *queue) impossible(c *Change) string {
 	for _, ref := range c.Needs {
-		if q.failed[ref] {
+		switch {
+		case q.failed[ref]:
 			return "needs " + ref + ", which was not made"
+		case q.kept[ref], q.conflicts[ItemKey{Ref: ref}] && c.Kind == KindDelete:
+			return ref + " is kept and links to it"
 		}
 	}
 	if q.conflicts[c.itemKey()] {
@@ -210,7 +231,7 @@ func (q *queue) enqueue(t *task) {
 		}
 	}
 	for _, ref := range c.Needs {
-		if q.ids[ref] == 0 {
+		if q.ids[ref] == 0 && !q.gone[ref] {
 			behind(ItemKey{Ref: ref})
 		}
 	}

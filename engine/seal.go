@@ -157,6 +157,9 @@ func (p *Planning) sumUp() {
 // cleared counts the fields that a change empties.
 func cleared(c *Change) int {
 	n := 0
+	if c.Kind == KindDelete {
+		return 0
+	}
 	for _, f := range c.Fields {
 		if f.After == nil && f.Before != nil {
 			n++

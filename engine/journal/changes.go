@@ -29,7 +29,11 @@ type changes struct {
 // meanwhile are seen if they come after the place reached.
 func (cs *changes) Changes(ctx context.Context, f engine.Filter) iter.Seq2[*engine.Change, error] {
 	return func(yield func(*engine.Change, error) bool) {
-		all := len(f.Kinds) == 0 && len(f.States) == 0 && f.Step == "" && f.Limit == 0
+		if f.Reverse {
+			cs.reversed(ctx, f, yield)
+			return
+		}
+		all := len(f.Kinds) == 0 && len(f.States) == 0 && f.Step == "" && f.Limit == 0 && f.Before == 0
 		for left := f.Limit; ; {
 			page, err := cs.page(ctx, f, left)
 			for _, c := range page {
@@ -57,6 +61,27 @@ func (cs *changes) Changes(ctx context.Context, f engine.Filter) iter.Seq2[*engi
 	}
 }
 
+// reversed yields changes, the last one first.
+func (cs *changes) reversed(ctx context.Context, f engine.Filter, yield func(*engine.Change, error) bool) {
+	for left := f.Limit; ; {
+		page, err := cs.page(ctx, f, left)
+		for _, c := range page {
+			f.Before = c.Seq
+			if !yield(c, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		left -= len(page)
+		if len(page) == 0 || f.Limit > 0 && left <= 0 {
+			return
+		}
+	}
+}
+
 // page reads the next changes, at most limit unless that is 0. On an error it
 // returns the changes before it as well.
 func (cs *changes) page(ctx context.Context, f engine.Filter, limit int) ([]*engine.Change, error) {
@@ -64,7 +89,11 @@ func (cs *changes) page(ctx context.Context, f engine.Filter, limit int) ([]*eng
 		limit = pageRows
 	}
 	where, args := condition(cs.plan, f)
-	return cs.j.query(ctx, selectRow+where+" ORDER BY seq LIMIT ?", append(args, limit)...)
+	order := " ORDER BY seq LIMIT ?"
+	if f.Reverse {
+		order = " ORDER BY seq DESC LIMIT ?"
+	}
+	return cs.j.query(ctx, selectRow+where+order, append(args, limit)...)
 }
 
 // condition writes a filter as SQL.
@@ -72,6 +101,10 @@ func condition(plan int64, f engine.Filter) (string, []any) {
 	index := ""
 	where := []string{"plan = ?", "seq > ?"}
 	args := []any{plan, f.After}
+	if f.Before > 0 {
+		where = append(where, "seq < ?")
+		args = append(args, f.Before)
+	}
 	if f.Step != "" {
 		where = append(where, "step = ?")
 		args = append(args, f.Step)

@@ -199,7 +199,7 @@ func (s *saved) change(line []byte, seq int64) (*engine.Change, error) {
 	return &engine.Change{
 		Seq: v.Seq, Step: v.Step, Index: v.Index, Kind: v.Kind, Entity: v.Entity, TypeID: v.TypeID, ID: v.ID,
 		Ref: v.Ref, Source: v.Source, Key: v.Key, ExternalKey: v.ExternalKey, KeyField: v.KeyField, Match: v.Match, Fields: fields,
-		Import: v.Import, Needs: v.Needs, Reason: v.Reason, Line: v.Line, Row: v.Row,
+		Import: v.Import, Needs: v.Needs, Reason: v.Reason, Line: v.Line, Row: v.Row, Image: v.Image,
 	}, nil
 }
 

@@ -40,6 +40,7 @@ type row struct {
 	SentAt   int64
 	Error    string
 	Warnings string
+	Image    string
 }
 
 // planColumns are what the plan fixes, stateColumns what the run writes; each
@@ -47,11 +48,11 @@ type row struct {
 const (
 	planColumns = `seq, step, step_idx, kind, alters, entity, type_id, ref, source, record_key, external_key, key_field, match_fields,
 		import, needs, reason, line, row, plan_crc`
-	stateColumns = `item_id, fields, state, open, attempt, sent_at, error, warnings, state_crc`
+	stateColumns = `item_id, fields, state, open, attempt, sent_at, error, warnings, image, state_crc`
 
 	reviseRow = `UPDATE changes SET (` + planColumns + `, ` + stateColumns + `) =
-		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
-	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE plan = ? AND seq = ?`
+	saveState = `UPDATE changes SET (` + stateColumns + `) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		WHERE plan = ? AND seq = ? AND `
 	saveSent    = saveState + `state IN ('planned', 'sent')`
 	saveOutcome = saveState + `(open = 1 OR state = ?3)`
@@ -76,7 +77,17 @@ func (r *row) planPart() []any {
 // statePart begins with the number of the change in its checksum, so that the
 // state of one is not taken for that of another.
 func (r *row) statePart() []any {
-	return []any{r.ItemID, r.Fields, r.State, r.Open, r.Attempt, r.SentAt, r.Error, r.Warnings}
+	return []any{r.ItemID, r.Fields, r.State, r.Open, r.Attempt, r.SentAt, r.Error, r.Warnings, r.Image}
+}
+
+// stateSum is the checksum of statePart. Rows of format 1 have no image, and
+// keep theirs.
+func (r *row) stateSum() int64 {
+	part := r.statePart()
+	if r.Image == "" {
+		part = part[:len(part)-1]
+	}
+	return checksum(append([]any{r.Seq}, part...))
 }
 
 // planValues are the values of planColumns.
@@ -87,8 +98,7 @@ func (r *row) planValues() []any {
 
 // stateValues are the values of stateColumns.
 func (r *row) stateValues() []any {
-	part := r.statePart()
-	return append(part, checksum(append([]any{r.Seq}, part...)))
+	return append(r.statePart(), r.stateSum())
 }
 
 // checksum is the CRC-32 of texts and numbers, each with its length.
@@ -113,7 +123,7 @@ func rowOf(c *engine.Change) (*row, error) {
 		Seq: c.Seq, Step: c.Step, Index: int64(c.Index), Kind: string(c.Kind), Entity: c.Entity,
 		TypeID: int64(c.TypeID), Ref: c.Ref, Source: c.Source, Key: c.Key, ExternalKey: c.ExternalKey, KeyField: c.KeyField,
 		Reason: c.Reason, Line: int64(c.Line), ItemID: c.ID, State: string(c.State),
-		Attempt: int64(c.Attempt), SentAt: c.SentAt, Error: c.Error, Warnings: c.Warnings,
+		Attempt: int64(c.Attempt), SentAt: c.SentAt, Error: c.Error, Warnings: c.Warnings, Image: c.Image,
 	}
 	r.Import, r.Open = flag(c.Import), flag(!c.State.Final())
 	r.Alters = flag(c.Kind.Writes() && c.Kind != engine.KindCreate)
@@ -140,7 +150,7 @@ func (r *row) change() (*engine.Change, error) {
 		TypeID: int(r.TypeID), ID: r.ItemID, Ref: r.Ref, Source: r.Source, Key: r.Key,
 		ExternalKey: r.ExternalKey, KeyField: r.KeyField, Import: r.Import != 0, Reason: r.Reason, Line: int(r.Line),
 		State: engine.State(r.State), Attempt: int(r.Attempt), SentAt: r.SentAt,
-		Error: r.Error, Warnings: r.Warnings,
+		Error: r.Error, Warnings: r.Warnings, Image: r.Image,
 	}
 	var err error
 	if c.Fields, err = decodeFields(r.Fields); err != nil {
@@ -166,12 +176,12 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	err := rows.Scan(
 		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Alters, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey, &r.KeyField, &r.Match,
 		&r.Import, &r.Needs, &r.Reason, &r.Line, &r.Row, &planSum,
-		&r.ItemID, &r.Fields, &r.State, &r.Open, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &stateSum,
+		&r.ItemID, &r.Fields, &r.State, &r.Open, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &r.Image, &stateSum,
 	)
 	if err != nil {
 		return nil, fmt.Errorf("a change cannot be read: %w", err)
 	}
-	if checksum(r.planPart()) != planSum || checksum(append([]any{r.Seq}, r.statePart()...)) != stateSum {
+	if checksum(r.planPart()) != planSum || r.stateSum() != stateSum {
 		return nil, fmt.Errorf("change %d does not fit its checksum", r.Seq)
 	}
 	return &r, nil

@@ -196,14 +196,16 @@ func (r *Run) refused(ctx context.Context, tx *sql.Tx, c *engine.Change) error {
 	return changeError(c, fmt.Errorf("is %s already and cannot become %s", state, c.State))
 }
 
-// Made implements [engine.Log]. Refs that no change makes are left out.
+// Made implements [engine.Log]. Refs that no change makes or deletes are left out.
 func (r *Run) Made(ctx context.Context, refs []string) (map[string]engine.Made, error) {
 	list, err := json.Marshal(refs)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.j.db.QueryContext(ctx, `SELECT c.ref, c.state, c.item_id FROM json_each(?) AS k
-		CROSS JOIN changes AS c ON c.plan = ? AND c.ref = k.value AND c.kind = 'create' AND c.ref <> ''`,
+	rows, err := r.j.db.QueryContext(ctx, `SELECT c.ref, c.kind, c.state, c.item_id FROM json_each(?1) AS k
+		CROSS JOIN changes AS c ON c.plan = ?2 AND c.ref = k.value AND c.kind = 'create' AND c.ref <> ''
+		UNION ALL SELECT c.ref, c.kind, c.state, c.item_id FROM json_each(?1) AS k
+		CROSS JOIN changes AS c ON c.plan = ?2 AND c.ref = k.value AND c.kind = 'delete' AND c.ref <> ''`,
 		string(list), r.plan)
 	if err != nil {
 		return nil, fault(r.j.path, err)
@@ -211,12 +213,12 @@ func (r *Run) Made(ctx context.Context, refs []string) (map[string]engine.Made, 
 	defer rows.Close()
 	made := make(map[string]engine.Made, len(refs))
 	for rows.Next() {
-		var ref, state string
+		var ref, kind, state string
 		var id int64
-		if err := rows.Scan(&ref, &state, &id); err != nil {
+		if err := rows.Scan(&ref, &kind, &state, &id); err != nil {
 			return nil, fault(r.j.path, err)
 		}
-		made[ref] = engine.Made{State: engine.State(state), ID: id}
+		made[ref] = engine.Made{Kind: engine.Kind(kind), State: engine.State(state), ID: id}
 	}
 	return made, fault(r.j.path, rows.Err())
 }

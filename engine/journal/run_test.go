@@ -43,7 +43,7 @@ func TestRun_recordsWhatBecameOfChanges(t *testing.T) {
 		made, err := r.Made(t.Context(), []string{cs[0].Ref, cs[1].Ref, "nobody@x:1"})
 		must(t, err)
 		equal(t, "made", map[string]engine.Made{
-			cs[0].Ref: {State: engine.StateDone, ID: 101}, cs[1].Ref: {State: engine.StateFailed},
+			cs[0].Ref: {Kind: engine.KindCreate, State: engine.StateDone, ID: 101}, cs[1].Ref: {Kind: engine.KindCreate, State: engine.StateFailed},
 		}, made)
 		totals, err := r.Totals(t.Context())
 		must(t, err)

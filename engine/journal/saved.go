@@ -44,6 +44,7 @@ type savedChange struct {
 	Reason      string          `json:"reason,omitempty"`
 	Line        int             `json:"line,omitempty"`
 	Row         []string        `json:"row,omitempty"`
+	Image       string          `json:"image,omitempty"`
 }
 
 // encodeChange writes a change's line, without its end.
@@ -55,7 +56,7 @@ func encodeChange(c *engine.Change) ([]byte, error) {
 	return appendJSON(nil, savedChange{
 		Seq: c.Seq, Step: c.Step, Index: c.Index, Kind: c.Kind, Entity: c.Entity, TypeID: c.TypeID, ID: c.ID,
 		Ref: c.Ref, Source: c.Source, Key: c.Key, ExternalKey: c.ExternalKey, KeyField: c.KeyField, Match: c.Match, Fields: json.RawMessage(fields),
-		Import: c.Import, Needs: c.Needs, Reason: c.Reason, Line: c.Line, Row: c.Row,
+		Import: c.Import, Needs: c.Needs, Reason: c.Reason, Line: c.Line, Row: c.Row, Image: c.Image,
 	})
 }
 

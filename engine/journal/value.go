@@ -74,6 +74,11 @@ func appendFieldChange(b []byte, name string, f engine.FieldChange) ([]byte, err
 			return nil, err
 		}
 	}
+	if f.Drifted {
+		if b, err = appendValue(append(b, `,"drifted":true,"now":`...), f.Now); err != nil {
+			return nil, err
+		}
+	}
 	return append(b, '}'), nil
 }
 
@@ -235,6 +240,9 @@ func decodeFields(text string) (map[string]engine.FieldChange, error) {
 			return nil, fmt.Errorf("field %q: %w", name, err)
 		}
 		if f.After, err = decodeValue(f.After); err != nil {
+			return nil, fmt.Errorf("field %q: %w", name, err)
+		}
+		if f.Now, err = decodeValue(f.Now); err != nil {
 			return nil, fmt.Errorf("field %q: %w", name, err)
 		}
 		fields[name] = f

@@ -1,0 +1,613 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bxflow/bxflow/engine/expression"
+)
+
+// UndoOptions is what planning the undoing of a run takes.
+type UndoOptions struct {
+	Header    *Header // of the plan that the run applied
+	RunID     string
+	Log       Log // of the run
+	Catalog   *Catalog
+	PortalRef string // the portal's name as the user gave it, never a URL
+	Reader    Reader
+	Gauge     Gauge
+	Draft     Draft
+	Now       time.Time
+	// Force takes back items, too, that somebody has changed since.
+	Force    bool
+	Progress func(Progress)
+}
+
+// Undo plans the inverse of what a run has done, in reverse order: what it made
+// is deleted, what it changed gets its values of before, what it deleted is made
+// again, under a new id. An item that somebody has changed since is a conflict
+// and left alone, and so is what such an item links to.
+//
+// The plan is applied, journaled and undone like any other. The run must have
+// nothing in doubt.
+func Undo(ctx context.Context, o UndoOptions) (*Header, error) {
+	u := &undoing{o: &o, index: newPlanIndex(o.Draft), sums: newSums(), steps: map[string]int{}}
+	u.header = u.newHeader()
+	for before := int64(0); ; {
+		page, err := u.page(ctx, before)
+		if err != nil {
+			return nil, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		before = page[len(page)-1].Seq
+		if err := u.plan(ctx, page); err != nil {
+			return nil, err
+		}
+		if o.Progress != nil {
+			o.Progress(Progress{Phase: "plan", Done: u.header.Rows, Limit: o.Gauge.Status()})
+		}
+	}
+	u.sumUp()
+	return u.header, o.Draft.Seal(ctx, u.header)
+}
+
+// undoing is the plan of an undo in the making.
+type undoing struct {
+	o      *UndoOptions
+	header *Header
+	index  *planIndex
+	sums   *sums
+	steps  map[string]int // positions of the run's steps
+	lasts  lasts
+}
+
+// lasts counts what no plan can take back.
+type lasts struct{ robots, renewed, files, closed int }
+
+func (u *undoing) newHeader() *Header {
+	h := u.o.Header
+	last := len(h.Steps) - 1
+	for i, s := range h.Steps {
+		u.steps[s.ID] = last - i
+	}
+	return &Header{
+		Format: PlanFormat, Job: h.Job, JobFile: h.JobFile, JobHash: h.JobHash, Portal: u.o.Catalog.Portal, PortalRef: u.o.PortalRef,
+		Created: u.o.Now.UTC(), Expires: u.o.Now.UTC().Add(PlanLifetime), Needs: h.Needs, Catalog: u.o.Catalog.Fingerprint(),
+		Undoes: u.o.RunID,
+	}
+}
+
+// page reads the last changes before a place that the run has done.
+func (u *undoing) page(ctx context.Context, before int64) ([]*Change, error) {
+	var page []*Change
+	f := Filter{States: []State{StateDone}, Before: before, Reverse: true, Limit: pageSize}
+	for c, err := range u.o.Log.Changes(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, c)
+	}
+	return page, nil
+}
+
+// plan plans the inverse of a page of changes.
+func (u *undoing) plan(ctx context.Context, page []*Change) error {
+	made, err := u.made(ctx, page)
+	if err != nil {
+		return err
+	}
+	now, err := u.read(ctx, page, made)
+	if err != nil {
+		return err
+	}
+	inverse := make([]*Change, 0, len(page))
+	for _, c := range page {
+		entity := u.o.Catalog.EntityByType(c.TypeID)
+		if entity == nil {
+			return fmt.Errorf("the portal has no entity type %d", c.TypeID)
+		}
+		key := ItemKey{TypeID: c.TypeID, ID: c.ID}
+		var undo *Change
+		switch c.Kind {
+		case KindCreate:
+			undo, err = u.remove(ctx, entity, c, now[key])
+		case KindDelete:
+			undo, err = u.remake(ctx, entity, c, now[key])
+		case KindUpdate, KindMove:
+			u.lasts.robots++
+			if made[c.Ref].State == StateDone {
+				err = u.recall(ctx, entity, c) // the whole item goes
+			} else {
+				undo = u.restore(entity, c, now[key], made)
+				err = u.linksOf(ctx, entity, undo)
+			}
+		default:
+		}
+		if err != nil {
+			return err
+		}
+		if undo == nil {
+			continue
+		}
+		u.header.Rows++
+		inverse = append(inverse, undo)
+	}
+	if err := u.index.flush(ctx); err != nil {
+		return err
+	}
+	if err := u.o.Draft.Append(ctx, inverse); err != nil {
+		return err
+	}
+	for _, c := range inverse {
+		if err := u.sums.add(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// made are the planned items that changes are about or refer to.
+func (u *undoing) made(ctx context.Context, page []*Change) (map[string]Made, error) {
+	refs := map[string]bool{}
+	for _, c := range page {
+		if c.Ref != "" {
+			refs[c.Ref] = true
+		}
+		for _, ref := range refsIn(c.Fields) {
+			refs[ref] = true
+		}
+	}
+	return u.o.Log.Made(ctx, slices.Sorted(maps.Keys(refs)))
+}
+
+// read returns the items of changes as they will be once what is planned so far
+// is done; nil for those that are not there.
+func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made) (map[ItemKey]*Item, error) {
+	ids, names := map[int]map[int64]bool{}, map[int]map[string]bool{}
+	var keys []ItemKey
+	for _, c := range page {
+		if c.Kind != KindCreate && c.Kind != KindDelete && made[c.Ref].State == StateDone {
+			continue
+		}
+		if ids[c.TypeID] == nil {
+			ids[c.TypeID], names[c.TypeID] = map[int64]bool{}, map[string]bool{}
+		}
+		ids[c.TypeID][c.ID] = true
+		keys = append(keys, ItemKey{TypeID: c.TypeID, ID: c.ID})
+		for name := range c.Fields {
+			names[c.TypeID][name] = true
+		}
+		if entity := u.o.Catalog.EntityByType(c.TypeID); c.Kind == KindCreate && entity != nil {
+			for _, name := range entity.imageFields() {
+				names[c.TypeID][name] = true
+			}
+		}
+	}
+	now := map[ItemKey]*Item{}
+	for _, typeID := range slices.Sorted(maps.Keys(ids)) {
+		entity := u.o.Catalog.EntityByType(typeID)
+		if entity == nil {
+			return nil, fmt.Errorf("the portal has no entity type %d", typeID)
+		}
+		items, err := u.o.Reader.Get(ctx, entity, slices.Sorted(maps.Keys(ids[typeID])), slices.Sorted(maps.Keys(names[typeID])))
+		if err != nil {
+			return nil, err
+		}
+		for id, item := range items {
+			now[ItemKey{TypeID: typeID, ID: id}] = &item
+		}
+	}
+	planned, err := u.o.Draft.ByItem(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range planned {
+		if item := now[ItemKey{TypeID: c.TypeID, ID: c.ID}]; item != nil && c.Kind.Writes() {
+			for name, f := range c.Fields {
+				item.Fields[name] = f.After
+			}
+		}
+	}
+	return now, nil
+}
+
+// inverse begins the change that takes another one back.
+func (u *undoing) inverse(c *Change, kind Kind) *Change {
+	ref := c.Ref
+	if ref == "" {
+		ref = fmt.Sprintf("%s#%d", c.Entity, c.ID)
+	}
+	return &Change{
+		Step: c.Step, Index: u.steps[c.Step], Kind: kind, Entity: c.Entity, TypeID: c.TypeID, ID: c.ID, Ref: ref,
+		Source: c.Source, Key: c.Key, Line: c.Line,
+	}
+}
+
+// told is what is known of an item that the run made, from its later changes.
+type told struct {
+	Image  string            `json:"image,omitempty"`
+	Fields map[string]string `json:"fields,omitempty"` // digests of the values last written
+}
+
+func toldKey(typeID int, id int64) Hash { return HashOf("told", typeID, id) }
+
+// recall notes how a change left an item that the run had made.
+func (u *undoing) recall(ctx context.Context, entity *Entity, c *Change) error {
+	known, err := u.toldOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	if known.Image == "" && known.Fields == nil { // changes come in reverse: the first one tells
+		known.Image = c.Image
+	}
+	if known.Fields == nil {
+		known.Fields = map[string]string{}
+	}
+	for name, f := range c.Fields {
+		field := entity.FieldByName(name)
+		if _, later := known.Fields[name]; later || field == nil {
+			continue
+		}
+		known.Fields[name] = ""
+		if !unknownYet(f.After) && field.Type != FieldMulti {
+			known.Fields[name] = hashed(field, f.After)
+		}
+	}
+	text, err := json.Marshal(known)
+	if err != nil {
+		return err
+	}
+	u.index.put(toldKey(c.TypeID, c.ID), text)
+	return nil
+}
+
+func (u *undoing) toldOf(ctx context.Context, c *Change) (told, error) {
+	key := toldKey(c.TypeID, c.ID)
+	entries, err := u.index.get(ctx, []Hash{key})
+	var known told
+	if text, ok := entries[key]; ok && err == nil {
+		err = json.Unmarshal(text, &known)
+	}
+	return known, err
+}
+
+// remove plans the deletion of an item that the run made.
+func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *Item) (*Change, error) {
+	if !c.Import {
+		u.lasts.robots++
+	}
+	if item == nil {
+		none := u.inverse(c, KindNone)
+		none.Reason = "it is gone already"
+		return none, nil
+	}
+	known, err := u.toldOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	// Changes come in reverse, so that what links to the item came before.
+	links, err := u.linksTo(ctx, ItemKey{TypeID: c.TypeID, ID: c.ID})
+	if err != nil {
+		return nil, err
+	}
+	undo := u.inverse(c, KindDelete)
+	undo.Needs, undo.Fields = links.Planned, map[string]FieldChange{}
+	for _, f := range entity.Fields {
+		if v := plain(item.Fields[f.Name]); f.imaged() && v != nil {
+			undo.Fields[f.Name] = FieldChange{Before: v}
+		}
+		if f.Type == FieldFile && plain(item.Fields[f.Name]) != nil {
+			u.lasts.files++
+		}
+	}
+	undo.Image = entity.Image(*item)
+	switch changed := u.changedSince(entity, c, known, *item); {
+	case u.o.Force:
+	case changed != "":
+		undo.Kind, undo.Reason = KindConflict, changed
+	case len(links.Kept) > 0:
+		undo.Kind, undo.Reason = KindSkip, fmt.Sprintf("%s is kept and links to it", links.Kept[0])
+	}
+	return undo, u.linksOf(ctx, entity, undo)
+}
+
+// changedSince says what of an item is not as the run left it, "" if all is.
+func (u *undoing) changedSince(entity *Entity, c *Change, known told, item Item) string {
+	image := known.Image
+	if known.Fields == nil {
+		image = c.Image
+	}
+	if image != "" && entity.Image(item) == image {
+		return ""
+	}
+	var other []string
+	for name, f := range c.Fields {
+		field := entity.FieldByName(name)
+		if field == nil || unknownYet(f.After) {
+			continue
+		}
+		now := plain(item.Fields[name])
+		want, later := known.Fields[name]
+		switch {
+		case later && (want == "" || want == hashed(field, now)), !later && taken(field, f.After, now):
+		case later:
+			other = append(other, fmt.Sprintf("%s is %s now", name, shown(now)))
+		default:
+			other = append(other, fmt.Sprintf("%s is %s now, and was %s", name, shown(now), shown(f.After)))
+		}
+	}
+	slices.Sort(other)
+	switch {
+	case other != nil:
+		return "changed since: " + strings.Join(other, "; ")
+	case image != "":
+		return "changed since, in a field that the run did not write"
+	}
+	return "" // made by an import, whose answer does not tell the whole item
+}
+
+// links are what links to an item.
+type links struct {
+	Planned []string `json:"planned,omitempty"` // refs of changes that end the link
+	Kept    []string `json:"kept,omitempty"`    // items that stay
+}
+
+func linksKey(key ItemKey) Hash { return HashOf("links", key.TypeID, key.ID) }
+
+func (u *undoing) linksTo(ctx context.Context, to ItemKey) (links, error) {
+	key := linksKey(to)
+	entries, err := u.index.get(ctx, []Hash{key})
+	var l links
+	if text, ok := entries[key]; ok && err == nil {
+		err = json.Unmarshal(text, &l)
+	}
+	return l, err
+}
+
+// linksOf notes which items a change's item links to: they may be deleted after
+// it is, and must stay if it does.
+func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) error {
+	for name, f := range undo.Fields {
+		to, ok := linkedItem(entity.FieldByName(name), f.Before)
+		if !ok {
+			continue
+		}
+		l, err := u.linksTo(ctx, to)
+		if err != nil {
+			return err
+		}
+		if undo.Kind.Writes() {
+			l.Planned = append(l.Planned, undo.Ref)
+		} else {
+			l.Kept = append(l.Kept, fmt.Sprintf("%s %d", entity.Name, undo.ID))
+		}
+		text, err := json.Marshal(l)
+		if err != nil {
+			return err
+		}
+		u.index.put(linksKey(to), text)
+	}
+	return nil
+}
+
+// linkedItem is the item that a link's value names.
+func linkedItem(f *Field, v any) (ItemKey, bool) {
+	id, ok := v.(int64)
+	if f == nil || !ok || id == 0 || f.Multiple {
+		return ItemKey{}, false
+	}
+	switch f.Type {
+	case FieldContact:
+		return ItemKey{TypeID: TypeContact, ID: id}, true
+	case FieldCompany:
+		return ItemKey{TypeID: TypeCompany, ID: id}, true
+	case FieldLead:
+		return ItemKey{TypeID: TypeLead, ID: id}, true
+	case FieldDeal:
+		return ItemKey{TypeID: TypeDeal, ID: id}, true
+	default:
+		return ItemKey{}, false
+	}
+}
+
+// remake plans an item that the run deleted, under a new id. Links to others
+// that are made again follow them.
+func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *Item) (*Change, error) {
+	if item != nil {
+		none := u.inverse(c, KindNone)
+		none.Reason = "it is there"
+		return none, nil
+	}
+	u.lasts.renewed++
+	undo := u.inverse(c, KindCreate)
+	undo.ID, undo.Import, undo.Fields = 0, true, map[string]FieldChange{}
+	for name, f := range c.Fields {
+		field := entity.FieldByName(name)
+		if field == nil || f.Before == nil {
+			continue
+		}
+		v := f.Before
+		if to, ok := linkedItem(field, v); ok {
+			again, err := u.remadeAs(ctx, to)
+			if err != nil {
+				return nil, err
+			}
+			if again != "" {
+				v = expression.Ref{Step: again}
+			}
+		}
+		undo.Fields[name] = FieldChange{After: v}
+		if rows := multiRows(v); rows != nil {
+			f := FieldChange{After: v}
+			for _, m := range rows {
+				f.Add = append(f.Add, MultiValue{Type: m.Type, Value: m.Value})
+			}
+			undo.Fields[name] = f
+		}
+	}
+	undo.Needs = refsIn(undo.Fields)
+	u.index.put(remadeKey(ItemKey{TypeID: c.TypeID, ID: c.ID}), []byte(undo.Ref))
+	for _, name := range []string{"xmlId", "originId"} {
+		field := entity.FieldByName(name)
+		if field == nil {
+			continue
+		}
+		undo.KeyField = name
+		if own, ok := undo.Fields[name].After.(string); ok {
+			undo.ExternalKey = own
+			break
+		}
+		undo.ExternalKey = ExternalKeyOf(u.o.RunID, c.Entity, fmt.Sprint(c.ID))
+		undo.Fields[name] = FieldChange{After: undo.ExternalKey}
+		break
+	}
+	if undo.KeyField == "" {
+		undo.Kind, undo.Fields, undo.Ref = KindInvalid, nil, ""
+		undo.Reason = fmt.Sprintf("%s %d can't be made again: %s has no field for an external key, without which it might be made twice", entity.Name, c.ID, entity.Name)
+	}
+	return undo, nil
+}
+
+func remadeKey(key ItemKey) Hash { return HashOf("remade", key.TypeID, key.ID) }
+
+// remadeAs is the ref of the change that makes an item again, "" if none does.
+func (u *undoing) remadeAs(ctx context.Context, key ItemKey) (string, error) {
+	entries, err := u.index.get(ctx, []Hash{remadeKey(key)})
+	return string(entries[remadeKey(key)]), err
+}
+
+// restore plans the values of before for an item that the run changed.
+func (u *undoing) restore(entity *Entity, c *Change, item *Item, made map[string]Made) *Change {
+	undo := u.inverse(c, c.Kind)
+	undo.Fields = map[string]FieldChange{}
+	if item == nil {
+		undo.Kind, undo.Fields, undo.Reason = KindConflict, nil, fmt.Sprintf("%s %d is gone", entity.Name, c.ID)
+		return undo
+	}
+	var other []string
+	for _, name := range slices.Sorted(maps.Keys(c.Fields)) {
+		field := entity.FieldByName(name)
+		if field == nil {
+			continue
+		}
+		f, changed := c.Fields[name], false
+		f.After = filled(f.After, made)
+		now := plain(item.Fields[name])
+		switch {
+		case field.Type == FieldMulti:
+			f = undoMulti(field, f, multiRows(now))
+			changed = len(f.Add)+len(f.Remove) > 0
+		case field.IsSet():
+			f = rebase(field, FieldChange{Before: f.After, After: f.Before}, now)
+			changed = !field.Equal(f.Before, f.After)
+		case field.Equal(now, f.Before): // as it was, whoever saw to it
+		case field.Equal(now, f.After) || u.o.Force:
+			f, changed = FieldChange{Before: now, After: f.Before}, true
+		default:
+			other = append(other, fmt.Sprintf("%s was %s, is %s now, and was to be %s", name, shown(f.After), shown(now), shown(f.Before)))
+			f, changed = FieldChange{Before: f.After, After: f.Before, Drifted: true, Now: now}, true
+		}
+		if changed {
+			undo.Fields[name] = f
+		}
+	}
+	switch {
+	case other != nil:
+		undo.Kind, undo.Reason = KindConflict, "changed since: "+strings.Join(other, "; ")
+	case len(undo.Fields) == 0:
+		undo.Kind, undo.Fields = KindNone, nil
+	default:
+		for name, f := range undo.Fields {
+			item.Fields[name] = f.After // what an earlier change of the item finds
+		}
+		if stage, moved := undo.Fields["stageId"]; moved && entity.FieldByName("closedate") != nil && entity.closes(stage.Before) {
+			u.lasts.closed++
+		}
+	}
+	return undo
+}
+
+// closes says whether a stage ends what its item is about.
+func (e *Entity) closes(stage any) bool {
+	for _, c := range e.Categories {
+		for _, s := range c.Stages {
+			if s.ID == stage {
+				return s.Semantics != ""
+			}
+		}
+	}
+	return false
+}
+
+// filled puts the ids of made items into a value.
+func filled(v any, made map[string]Made) any {
+	ids := &queue{ids: map[string]int64{}}
+	for ref, m := range made {
+		ids.ids[ref] = m.ID
+	}
+	return ids.resolve(v)
+}
+
+// undoMulti takes back the rows that a change added and removed, of what the
+// multifield holds now.
+func undoMulti(field *Field, f FieldChange, now []MultiValue) FieldChange {
+	undo := FieldChange{}
+	var after []MultiValue
+	before := multiRows(f.Before)
+	for _, row := range now {
+		if field.hasMulti(f.Add, row.Value) && !field.hasMulti(before, row.Value) {
+			undo.Remove = append(undo.Remove, row)
+		} else {
+			after = append(after, row)
+		}
+	}
+	for _, gone := range f.Remove {
+		if !field.hasMulti(after, gone.Value) && gone.Value != "" {
+			row := MultiValue{Type: gone.Type, Value: gone.Value}
+			undo.Add, after = append(undo.Add, row), append(after, row)
+		}
+	}
+	if now != nil {
+		undo.Before = now
+	}
+	if after != nil {
+		undo.After = after
+	}
+	return undo
+}
+
+// sumUp writes the sums and what will last into the header.
+func (u *undoing) sumUp() {
+	h := u.header
+	h.Summary, h.Cleared, h.Content = u.sums.total, u.sums.cleared, u.sums.digest.String()
+	for _, s := range slices.Backward(u.o.Header.Steps) {
+		step := StepSummary{ID: s.ID, Verb: "undo", Entity: s.Entity}
+		if counts := u.sums.steps[s.ID]; counts != nil {
+			step.Counts = *counts
+		}
+		h.Steps = append(h.Steps, step)
+	}
+	h.Estimate = Estimate(u.o.Gauge.Forecast(u.sums.commands))
+	if n := u.lasts.robots; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("robots, triggers, workflows and notifications that %d changes of the run may have set off", n))
+	}
+	if n := u.sums.total.Delete + u.sums.total.Create; n > 0 {
+		h.Lasting = append(h.Lasting, "the timelines and histories of items: those of deleted ones go, and the entries that the run caused stay")
+	}
+	if n := u.lasts.renewed; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("the ids of %d items that are made again: they get new ones, and links from elsewhere to the old ones stay broken", n))
+	}
+	if n := u.lasts.closed; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("the closing dates of %d items, which the portal set when they reached their last stage", n))
+	}
+	if n := u.lasts.files; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("%d files of items that are deleted", n))
+	}
+}

@@ -1,0 +1,226 @@
+package engine_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// planUndo plans the undoing of a run.
+func (w *world) planUndo(id string, force bool) *engine.Header {
+	w.t.Helper()
+	run, err := w.journal.Run(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	catalog, err := w.client.Catalog(w.t.Context(), run.Header().Needs)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	draft, err := w.journal.NewDraft(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	h, err := engine.Undo(w.t.Context(), engine.UndoOptions{
+		Header: run.Header(), RunID: id, Log: run, Catalog: catalog, Reader: w.client, Gauge: w.client, Draft: draft, Now: time.Now(), Force: force,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return h
+}
+
+// undo takes a run back.
+func (w *world) undo(id string) *engine.Result {
+	w.t.Helper()
+	w.saved = true
+	defer func() { w.saved = false }()
+	return w.apply(w.planUndo(id, false))
+}
+
+// portal is all that the portal holds, by entity.
+func (w *world) portal() map[string][]map[string]any {
+	w.t.Helper()
+	all := map[string][]map[string]any{}
+	for _, entity := range []string{"contact", "company", "deal", "lead", "dynamic_128"} {
+		all[entity] = w.items(entity)
+		for _, item := range all[entity] {
+			delete(item, "closedate") // the portal's own, of when a deal was closed
+		}
+	}
+	return all
+}
+
+// changesEverything is a job that makes, updates and moves, and does so with
+// items of before and with items that it makes, one of them twice.
+const changesEverything = `
+  - read: rows.csv
+  - import: contact
+    id: client
+    match: CPF
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", phone: "${{ row.phone }}"}
+  - create: Onboarding
+    id: card
+    category: Clients
+    fields: {title: "Card of ${{ row.name }}", contactId: "${{ client.id }}"}
+  - update: card
+    when: row.plan == "gold"
+    set: {Priority: High, Notes: gold}
+  - move: card
+    when: row.paid == "yes"
+    to: In progress
+  - select: deal
+    id: deal
+    where: {"<=id": 5}
+  - update: deal
+    set: {title: "Deal ${{ deal.id }}", contactIds: [3], comments: null}
+  - update: deal
+    set: {title: "Deal again", opportunity: 12.5}
+  - move: deal
+    to: Won
+`
+
+// A run that is undone leaves the portal as it was, an undone undo as the run
+// left it, but for the ids of what was made anew.
+func TestUndo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{Rate: 20, Burst: 50, RequestLimit: 4 * time.Second})
+		const n = 120
+		w.rows(manyRows(n))
+		w.edit("crm.item.add", map[string]any{"entityTypeId": 3, "fields": map[string]any{
+			"name": "Old", "ufCrm_1737980095947": "70003", "fm": []any{map[string]any{"typeId": "PHONE", "valueType": "WORK", "value": "+550"}},
+		}})
+		before := w.portal()
+
+		run := w.run(w.job(changesEverything))
+		if run.Status != engine.StatusSucceeded {
+			t.Fatalf("run ends %s: %s\n%s", run.Status, run.Error, w.errors(run.Run))
+		}
+		after := w.portal()
+		later(t, time.Hour)
+		undo := w.undo(run.Run)
+		if undo.Status != engine.StatusSucceeded {
+			t.Fatalf("undo ends %s: %s\n%s", undo.Status, undo.Error, w.errors(undo.Run))
+		}
+		if diff := gocmp.Diff(before, w.portal()); diff != "" {
+			t.Errorf("after the undo (-before +now):\n%s", diff)
+		}
+		later(t, time.Hour)
+		redo := w.undo(undo.Run)
+		if redo.Status != engine.StatusSucceeded {
+			t.Fatalf("undo of the undo ends %s: %s\n%s", redo.Status, redo.Error, w.errors(redo.Run))
+		}
+		if diff := gocmp.Diff(anonymous(after), anonymous(w.portal())); diff != "" {
+			t.Errorf("after the undo of the undo (-run +now):\n%s", diff)
+		}
+	})
+}
+
+// anonymous puts names in the place of the ids of items that bxflow made, as
+// they differ when these are made again.
+func anonymous(all map[string][]map[string]any) map[string][]map[string]any {
+	names := map[any]any{}
+	for _, c := range all["contact"] {
+		names[c["id"]] = c["name"]
+	}
+	for _, items := range all {
+		for _, item := range items {
+			delete(item, "id")
+			if id, linked := item["contactId"]; linked {
+				item["contactId"] = names[id]
+			}
+			if list, ok := item["contactIds"].([]any); ok {
+				for i, id := range list {
+					list[i] = names[id]
+				}
+			}
+			delete(item, "previousStageId") // the portal's memory
+			for name, v := range item {
+				if v == "N" || v == 0.0 { // said, and what the portal takes it for if not said
+					delete(item, name)
+				}
+			}
+		}
+		slices.SortFunc(items, func(a, b map[string]any) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	}
+	return all
+}
+
+// What somebody has changed since is listed and left alone, with what it links
+// to.
+func TestUndoKeepsWhatWasChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows(rows)
+	run := w.run(w.job(onboarding))
+	card := w.named("dynamic_128", "title", "Card of Cliente Um")[0]
+	w.edit("crm.item.update", map[string]any{"entityTypeId": 128, "id": card["id"], "fields": map[string]any{"opportunity": 5}})
+	contact := w.named("contact", "name", "Cliente Dois")[0]
+	w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": contact["id"], "fields": map[string]any{"post": "Boss"}})
+
+	h := w.planUndo(run.Run, false)
+	want := engine.Counts{Delete: 3, Conflict: 2, Skip: 1}
+	if diff := gocmp.Diff(want, h.Summary); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	if len(h.Lasting) == 0 || !strings.Contains(h.Lasting[0], "robots") {
+		t.Errorf("what can't be undone: %q, want robots first", h.Lasting)
+	}
+	w.saved = true
+	undo := w.apply(h)
+	if undo.Status != engine.StatusPartial {
+		t.Errorf("undo ends %s: %s", undo.Status, undo.Error)
+	}
+	for entity, left := range map[string]int{"contact": 2, "dynamic_128": 1} {
+		n := 0
+		for _, item := range w.items(entity) {
+			name, _ := item["name"].(string)
+			title, _ := item["title"].(string)
+			if strings.HasPrefix(name, "Cliente") || strings.HasPrefix(title, "Card of") {
+				n++
+			}
+		}
+		if n != left {
+			t.Errorf("%d of %s are left, want %d", n, entity, left)
+		}
+	}
+	if h := w.planUndo(run.Run, true); h.Summary.Delete != 3 || h.Summary.Conflict != 0 {
+		t.Errorf("with force: %+v", h.Summary)
+	}
+}
+
+// What is changed between the plan of an undo and its end is kept, too, and
+// shows what it was and is.
+func TestUndoSeesDrift(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows(rows)
+	run := w.run(w.job(onboarding))
+	h := w.planUndo(run.Run, false)
+	card := w.named("dynamic_128", "title", "Card of Cliente Um")[0]
+	w.edit("crm.item.update", map[string]any{"entityTypeId": 128, "id": card["id"], "fields": map[string]any{"title": "Mine"}})
+	w.saved = true
+	undo := w.apply(h)
+	if undo.Status != engine.StatusPartial {
+		t.Errorf("undo ends %s: %s", undo.Status, undo.Error)
+	}
+	if got := w.errors(undo.Run); !strings.Contains(got, `title was "Card of Cliente Um" in the plan and is "Mine" now`) || !strings.Contains(got, "is kept and links to it") {
+		t.Errorf("it says\n%s", got)
+	}
+	if got := w.named("contact", "name", "Cliente Um"); len(got) != 1 {
+		t.Error("the contact of a card that is kept was deleted")
+	}
+	if got := w.named("contact", "name", "Cliente Dois"); len(got) != 0 {
+		t.Error("another contact was kept")
+	}
+}
