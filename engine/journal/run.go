@@ -57,7 +57,7 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 	r := &Run{changes: p.changes, id: newID(started), header: &p.header, owner: j.owner}
 	r.result = engine.Result{
 		Format: engine.PlanFormat, Run: r.id, Plan: planID, Job: p.header.Job, Portal: p.header.Portal.Address,
-		Status: engine.StatusRunning, Started: started, Steps: engine.StepResults(&p.header, nil),
+		Undoes: p.header.Undoes, Retries: p.header.Retries, Status: engine.StatusRunning, Started: started, Steps: engine.StepResults(&p.header, nil),
 	}
 	text, sum, err := encodeResult(&r.result)
 	if err != nil {
