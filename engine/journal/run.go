@@ -205,7 +205,7 @@ func (r *Run) Made(ctx context.Context, refs []string) (map[string]engine.Made, 
 	rows, err := r.j.db.QueryContext(ctx, `SELECT c.ref, c.kind, c.state, c.item_id FROM json_each(?1) AS k
 		CROSS JOIN changes AS c ON c.plan = ?2 AND c.ref = k.value AND c.kind = 'create' AND c.ref <> ''
 		UNION ALL SELECT c.ref, c.kind, c.state, c.item_id FROM json_each(?1) AS k
-		CROSS JOIN changes AS c ON c.plan = ?2 AND c.ref = k.value AND c.kind = 'delete' AND c.ref <> ''`,
+		CROSS JOIN changes AS c INDEXED BY changes_gone ON c.plan = ?2 AND c.ref = k.value AND c.kind = 'delete' AND c.ref <> ''`,
 		string(list), r.plan)
 	if err != nil {
 		return nil, fault(r.j.path, err)
