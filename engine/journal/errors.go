@@ -98,6 +98,8 @@ func fault(path string, err error) error {
 		return &DamagedError{Path: path, Fault: se.Error()}
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%s: no space left; make room and try again: %w", path, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("%s: the disk fails; mind it and its space and try again: %w", path, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%s: another process holds it; try again: %w", path, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:

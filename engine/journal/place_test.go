@@ -89,7 +89,17 @@ type process struct {
 
 	journal *journal.Journal
 	wire    *wire
+	batch   int // the most commands of a request; 0: as many as the portal takes
 }
+
+// few is a writer of small batches.
+type few struct {
+	engine.Writer
+
+	n int
+}
+
+func (f few) BatchSize() int { return min(f.n, f.Writer.BatchSize()) }
 
 // start is a process with its journal in a folder.
 func (p *place) start(dir string) *process {
@@ -129,6 +139,9 @@ func (p *process) apply(ctx context.Context, r *journal.Run, log engine.Log, res
 	o := engine.ApplyOptions{
 		Header: r.Header(), RunID: r.ID(), Started: time.Now(), Catalog: catalog, Reader: p.Client, Writer: p.Client, Gauge: p.Client,
 		Log: log, Fence: max(p.o.RequestLimit, time.Second) * 5 / 4, Recheck: resumed,
+	}
+	if p.batch > 0 {
+		o.Writer = few{p.Client, p.batch}
 	}
 	if resumed {
 		o.Earlier = r.Result()
