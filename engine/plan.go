@@ -36,7 +36,7 @@ type Header struct {
 	OnError   OnError            `json:"on_error"`
 	StepError map[string]OnError `json:"step_on_error,omitempty"`
 	Warnings  []string           `json:"warnings,omitempty"`
-	Undoes    string             `json:"undoes,omitempty"` // the run that this plan takes back
+	Undoes    string             `json:"undoes,omitempty"`  // the run that this plan takes back
 	Retries   string             `json:"retries,omitempty"` // the run whose failures this plan tries again
 	// Lasting is what of the run that this plan takes back no plan can.
 	Lasting []string `json:"lasting,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -146,7 +147,7 @@ func powerCuts(t *testing.T, seed uint64, log func(*journal.Run) engine.Log) *pl
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				powerCuts(t, seed, func(r *journal.Run) engine.Log { return r }).complete()
