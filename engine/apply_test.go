@@ -167,3 +167,43 @@ func TestOnErrorStopsBeforeWriting(t *testing.T) {
 		})
 	}
 }
+
+// What an interrupted run left in doubt and has to send again still knows the
+// items that it links to.
+func TestResumedDoubtsKeepTheirLinks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{RequestLimit: 4 * time.Second, Faults: []string{"drop-before:method=crm.item.add,nth=2"}})
+		w.rows(manyRows(4)) // the contacts are one request, the cards another one
+		h, _ := w.plan(w.job(onboarding))
+		catalog, err := w.client.Catalog(t.Context(), h.Needs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := w.journal.Begin(t.Context(), h.ID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := engine.ApplyOptions{
+			Header: h, RunID: run.ID(), Started: time.Now(), Catalog: catalog, Reader: w.client, Writer: w.client, Gauge: w.client,
+			Log: run, Fence: 5 * time.Second,
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := engine.Apply(ctx, o); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("run ends with error %v, want an interruption", err)
+		}
+		if err := run.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if result, err := engine.Apply(t.Context(), o); err != nil || result.Status != engine.StatusSucceeded {
+			t.Fatalf("the rest ends %v with error %v", result, err)
+		}
+		complete(t, w, 4)
+		for _, c := range w.items("dynamic_128") {
+			if strings.HasPrefix(fmt.Sprint(c["title"]), "Card of") && c["contactId"] == nil {
+				t.Errorf("%v has no contact", c["title"])
+			}
+		}
+	})
+}

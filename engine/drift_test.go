@@ -254,3 +254,46 @@ func TestConflictsAreRemembered(t *testing.T) {
 		}
 	})
 }
+
+// An item that the run has just made, and that lists don't show yet, is not
+// taken for one that somebody deleted.
+func TestUnlistedItemsAreNotGone(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]string{
+		"when it is compared": nil,
+		"when it is in doubt": {"drop-before:method=crm.item.update,nth=1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, sandbox.Options{RequestLimit: time.Minute, Latency: time.Second, Faults: append(faults, "lag:delay=10s,method=crm.item.add")})
+				w.rows(rows)
+				h, _ := w.plan(w.job(onboarding))
+				catalog, err := w.client.Catalog(t.Context(), h.Needs)
+				if err != nil {
+					t.Fatal(err)
+				}
+				run, err := w.journal.Begin(t.Context(), h.ID, time.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
+				o := engine.ApplyOptions{
+					Header: h, RunID: run.ID(), Started: time.Now(), Catalog: catalog, Reader: w.client, Writer: w.client, Gauge: w.client,
+					Log: run, Fence: 75 * time.Second,
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond) // the cards are made, one is changed and not moved
+				defer cancel()
+				if _, err := engine.Apply(ctx, o); !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("run ends with error %v, want an interruption", err)
+				}
+				if err := run.Resume(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				o.Recheck = true
+				if result, err := engine.Apply(t.Context(), o); err != nil || result.Status != engine.StatusSucceeded {
+					t.Errorf("run ends %s with error %v: %s", result.Status, err, w.errors(result.Run))
+				}
+			})
+		})
+	}
+}
