@@ -63,10 +63,10 @@ func TestPoints(t *testing.T) {
 			}
 		}
 	}
-	// Most of the time is spent waiting for fences: more at once than there are
+	// Most of the time is spent waiting for fences: more run at once than there are
 	// processors.
 	lanes := pool.New().WithMaxGoroutines(6)
-	for _, c := range all {
+	for _, c := range all { //nolint:paralleltest // they run in lanes
 		lanes.Go(func() {
 			t.Run(fmt.Sprintf("%s/%s/%d", c.verb.name, c.point, c.hit), func(t *testing.T) {
 				dieAt(t, &c.verb, c.point, c.hit, c.want)
