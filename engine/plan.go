@@ -26,7 +26,8 @@ type Header struct {
 	Expires   time.Time          `json:"expires"`
 	Files     []FileInfo         `json:"files,omitempty"`
 	Needs     Needs              `json:"needs"`
-	Catalog   string             `json:"catalog"` // the catalog's fingerprint
+	Catalog   string             `json:"catalog"`         // the catalog's fingerprint
+	Parts     []Part             `json:"parts,omitempty"` // and what it consists of; plans of old have none
 	Rows      int                `json:"rows"`
 	Cleared   int                `json:"cleared,omitempty"` // fields that become empty
 	Summary   Counts             `json:"summary"`

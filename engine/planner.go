@@ -119,7 +119,7 @@ func newHeader(o *PlanOptions, c *Catalog, warnings []string) *Header {
 	return &Header{
 		Format: PlanFormat, Retries: retries, Job: o.Job.Name, JobFile: o.Job.File, JobHash: o.Job.Hash, Params: params,
 		Portal: c.Portal, PortalRef: o.PortalRef, Created: o.Now.UTC(), Expires: o.Now.UTC().Add(PlanLifetime),
-		Needs: o.Job.Needs(), Catalog: c.Fingerprint(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
+		Needs: o.Job.Needs(), Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
 	}
 }
 

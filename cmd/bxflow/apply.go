@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/journal"
 )
 
@@ -20,7 +19,7 @@ func newApplyCommand(a *app) *cobra.Command {
 		Short: "Apply a saved plan, and nothing else",
 		Long: `Apply the plan that plan --out saved: those changes and no others, once. A plan
 that is too old, was applied before, was altered, or belongs to another portal
-is refused.`,
+or to a job that was changed since is refused.`,
 		Example: "  bxflow apply onboarding.plan --yes",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -71,30 +70,25 @@ func (a *app) applyCommand(ctx context.Context, path string, flags writeFlags, e
 	return a.approveAndApply(ctx, j, p, flags, end)
 }
 
-// checkSaved says whether a saved plan still may be applied: once, in time, to
-// the portal that it was made for and as that portal was.
+// checkSaved says whether a saved plan still may be applied: once, in time, for
+// the job that it was made from, to the portal that it was made for and as that
+// portal was.
 func (a *app) checkSaved(ctx context.Context, plan *journal.Plan) (*planned, error) {
 	h := plan.Header()
-	if run, used := plan.Used(); used {
-		return nil, refused("%w", &journal.UsedError{Plan: h.ID, Run: run})
+	if err := plan.Unused(); err != nil {
+		return nil, refused("%w", err)
 	}
-	if now := time.Now(); now.After(h.Expires) {
-		return nil, refused("plan %s: was valid until %s; make it again", h.ID, h.Expires.Local().Format(time.DateTime))
+	if time.Now().After(h.Expires) {
+		return nil, refused("plan %s: was made at %s and valid until %s; make it again", h.ID, moment(h.Created), moment(h.Expires))
 	}
+	if err := sameJob(h); err != nil {
+		return nil, err
+	}
+	a.mentionFiles(h)
 	p, err := a.openPlanned(ctx, h)
 	if err != nil {
 		return nil, err
 	}
 	p.plan = plan
 	return p, nil
-}
-
-func samePortal(h *engine.Header, c *engine.Catalog) error {
-	switch {
-	case c.Portal.ID != h.Portal.ID:
-		return refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, c.Portal.Address)
-	case c.Fingerprint() != h.Catalog:
-		return refused("plan %s: fields, stages or people of the portal changed since it was made; make it again", h.ID)
-	}
-	return nil
 }

@@ -2,15 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/bxflow/bxflow/engine/journal"
+	"github.com/bxflow/bxflow/engine/portal"
 )
 
 // hold takes the right to write to a portal for a job, so that no other run
 // writes there from the first look-up of its plan to its last change.
-func (a *app) hold(ctx context.Context, j *journal.Journal, portal, dir, job string, wait bool) (release func() error, err error) {
-	t, err := a.resolve(portal, dir)
+func (a *app) hold(ctx context.Context, j *journal.Journal, ofJob, dir, job string, wait bool) (release func() error, err error) {
+	t, err := a.resolve(ofJob, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -18,9 +20,25 @@ func (a *app) hold(ctx context.Context, j *journal.Journal, portal, dir, job str
 	if err != nil {
 		return nil, err
 	}
-	lease, err := j.Lease(ctx, s.ID(), job, wait)
+	claim := journal.Claim{Portal: s.ID(), Job: job}
+	if s.box == nil { // the contents of a sandbox are one process's anyway
+		claim.Portal = t.address.Host // whatever user the webhook is of
+		claim.Shared, err = portal.SharedState()
+	}
 	if err != nil {
 		return nil, err
+	}
+	lease, err := j.Lease(ctx, claim)
+	if held, ok := errors.AsType[*journal.HeldError](err); ok && wait {
+		a.log.Info("another run holds the portal; waiting for it", "job", held.Job, "holder", held.Owner, "since", held.Since)
+		claim.Wait = true
+		lease, err = j.Lease(ctx, claim)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := lease.Unshared(); err != nil {
+		a.log.Debug("runs with other state folders are not kept off the portal", "error", err)
 	}
 	return lease.Release, nil
 }

@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BXFLOW_STATE", env.WorkDir+"/state")
+			env.Setenv("XDG_CACHE_HOME", env.WorkDir+"/cache")
 			env.Setenv("NO_COLOR", "1")
 			return os.CopyFS(filepath.Join(env.WorkDir, "jobs"), os.DirFS(jobs))
 		},

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/bxflow/bxflow/engine"
 )
 
 // DamagedError says that a journal's file was cut or altered.
@@ -42,13 +45,22 @@ func (e *UnknownError) Error() string {
 
 // UsedError says that a plan was applied before. A plan is applied once.
 type UsedError struct {
-	Plan string
-	Run  string // that applied it
+	Plan   string
+	Run    string // that applied it
+	Began  time.Time
+	Status engine.Status // of the run
 }
 
 // Error names the plan and its run.
 func (e *UsedError) Error() string {
-	return fmt.Sprintf("plan %q: was applied by run %s; make a new plan, or resume that run", e.Plan, e.Run)
+	remedy := "make a new plan"
+	switch e.Status {
+	case engine.StatusRunning, engine.StatusInterrupted, engine.StatusFailed:
+		remedy += ", or resume that run"
+	case engine.StatusSucceeded, engine.StatusPartial, engine.StatusRefused:
+	}
+	return fmt.Sprintf("plan %q: was applied by run %s, which began at %s (%s); %s",
+		e.Plan, e.Run, e.Began.Local().Format(time.DateTime), e.Status, remedy)
 }
 
 // SavedError says that a saved plan cannot be taken: it is cut, altered, of
@@ -86,6 +98,8 @@ func fault(path string, err error) error {
 		return &DamagedError{Path: path, Fault: se.Error()}
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%s: no space left; make room and try again: %w", path, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("%s: the disk fails; mind it and its space and try again: %w", path, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%s: another process holds it; try again: %w", path, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:

@@ -27,7 +27,7 @@ const (
 // Import takes a saved plan, which [Journal.Export] wrote, into the journal.
 // It refuses with a [SavedError] a file that is cut, altered, of another format
 // or no plan at all. Taken twice, the same plan is the same plan, and if a run
-// applied it in this journal, [Plan.Used] says so.
+// applied it in this journal, [Plan.Unused] says so.
 func (j *Journal) Import(ctx context.Context, r io.Reader) (*Plan, error) {
 	in := &saved{r: bufio.NewReaderSize(r, 1<<16), sum: sha256.New()}
 	if err := in.header(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -21,7 +22,21 @@ const leaseRetry = 200 * time.Millisecond
 
 // Lease is the right to write to one portal. One process has it at a time; the
 // system takes it from a process that dies, at once, and from no other.
-type Lease struct{ lock *flock.Flock }
+type Lease struct {
+	locks    []*flock.Flock // of the journal's folder, and of the shared one
+	unshared error
+}
+
+// Claim is what a lease is asked for with.
+type Claim struct {
+	Portal string // which one; the same text for all that write to it
+	Job    string // that is going to write
+	// Shared is a folder that is the same for all processes of this user,
+	// whatever journal they have; empty: only those of this journal's folder
+	// are kept off.
+	Shared string
+	Wait   bool // for another run that has the lease
+}
 
 // holder is what a lease's file tells of who holds it.
 type holder struct {
@@ -50,50 +65,82 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s holds the portal since %s (%s); wait for it with --wait", who, e.Since.Local().Format(time.DateTime), e.Owner)
 }
 
-// Lease takes the right to write to a portal for a job. If another run has it,
-// the error is a [HeldError], or it is waited for.
-func (j *Journal) Lease(ctx context.Context, portal, job string, wait bool) (*Lease, error) {
-	sum := sha256.Sum256([]byte(portal))
-	path := filepath.Join(filepath.Dir(j.path), "lease-"+hex.EncodeToString(sum[:8]))
-	l := &Lease{lock: flock.New(path, flock.SetPermissions(0o600))}
-	var got bool
-	var err error
-	if wait {
-		got, err = l.lock.TryLockContext(ctx, leaseRetry)
-	} else {
-		got, err = l.lock.TryLock()
+// Lease takes the right to write to a portal. If another run has it, the error
+// is a [HeldError], or it is waited for.
+func (j *Journal) Lease(ctx context.Context, c Claim) (*Lease, error) {
+	sum := sha256.Sum256([]byte(c.Portal))
+	name := "lease-" + hex.EncodeToString(sum[:8])
+	l := &Lease{}
+	if err := l.take(ctx, filepath.Join(filepath.Dir(j.path), name), j.owner, c); err != nil {
+		return nil, err
 	}
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, fmt.Errorf("lease of the portal: %w", err)
-	case !got:
-		return nil, heldBy(path)
-	}
-	text, err := json.Marshal(holder{Owner: j.owner, Since: time.Now(), Job: job})
-	if err != nil {
-		return nil, errors.Join(err, l.Release())
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("lease of the portal: %w", err), l.Release())
+	// All take the two in this order, so that none waits for another that waits for it.
+	if c.Shared != "" {
+		err := os.MkdirAll(c.Shared, 0o700)
+		if err == nil {
+			err = l.take(ctx, filepath.Join(c.Shared, name), j.owner, c)
+		}
+		if _, held := errors.AsType[*HeldError](err); held || ctx.Err() != nil {
+			return nil, errors.Join(err, l.Release())
+		}
+		l.unshared = err
 	}
 	crash.At(crash.LeaseTaken)
 	return l, nil
 }
 
-// heldBy reads who holds a lease. What can't be read is left out.
+// take adds the lock of a file to the lease.
+func (l *Lease) take(ctx context.Context, path string, me Owner, c Claim) error {
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	var got bool
+	var err error
+	if c.Wait {
+		got, err = lock.TryLockContext(ctx, leaseRetry)
+	} else {
+		got, err = lock.TryLock()
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return errors.Join(ctx.Err(), lock.Close())
+	case err != nil:
+		return errors.Join(fmt.Errorf("lease of the portal: %w", err), lock.Close())
+	case !got:
+		return errors.Join(heldBy(path), lock.Close())
+	}
+	text, err := json.Marshal(holder{Owner: me, Since: time.Now(), Job: c.Job})
+	if err == nil { // beside the lock: where locks are of a file's bytes, nobody could read it
+		err = os.WriteFile(path+".json", text, 0o600)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("lease of the portal: %w", err), lock.Close())
+	}
+	l.locks = append(l.locks, lock)
+	return nil
+}
+
+// heldBy reads who holds a lease. What can't be read is left out, and so is a
+// holder that is gone: the one after it has not told yet.
 func heldBy(path string) error {
 	var h holder
-	text, err := os.ReadFile(path) //nolint:gosec // a file of the state folder
+	text, err := os.ReadFile(path + ".json") //nolint:gosec // a file of ours
 	if err == nil {
 		err = json.Unmarshal(text, &h)
 	}
-	if err != nil {
+	if err != nil || h.Gone() {
 		return &HeldError{}
 	}
 	return &HeldError{Owner: h.Owner, Since: h.Since, Job: h.Job}
 }
 
+// Unshared says why processes with another journal are not kept off the portal;
+// nil if they are, or were not to be.
+func (l *Lease) Unshared() error { return l.unshared }
+
 // Release gives the lease back. It may be called more than once.
-func (l *Lease) Release() error { return l.lock.Unlock() }
+func (l *Lease) Release() error {
+	var errs []error
+	for _, lock := range slices.Backward(l.locks) {
+		errs = append(errs, lock.Close())
+	}
+	return errors.Join(errs...)
+}

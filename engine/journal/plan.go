@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -16,7 +17,7 @@ type Plan struct {
 	header engine.Header
 	text   string // the header's JSON
 	file   string // the seal of its file, "" if it never was in one
-	run    string // that applied it, "" if none did
+	used   *UsedError
 }
 
 // ID is the plan's id.
@@ -28,8 +29,14 @@ func (p *Plan) Header() *engine.Header {
 	return &h
 }
 
-// Used returns the run that applied the plan, or is doing so.
-func (p *Plan) Used() (run string, ok bool) { return p.run, p.run != "" }
+// Unused is nil for a plan that no run has begun to apply, and a [UsedError]
+// for others.
+func (p *Plan) Unused() error {
+	if p.used == nil {
+		return nil
+	}
+	return p.used
+}
 
 // Plan finds a plan by its id or the beginning of it; the empty text is the
 // last one. Drafts are not found. The error is an [UnknownError] where the id
@@ -45,15 +52,21 @@ func (j *Journal) Plan(ctx context.Context, prefix string) (*Plan, error) {
 // plan loads the sealed plan with an id.
 func (j *Journal) plan(ctx context.Context, id string) (*Plan, error) {
 	p := &Plan{changes: changes{j: j}}
-	var sum int64
-	err := j.db.QueryRowContext(ctx, `SELECT p.plan, p.changes, p.header, p.header_crc, p.seal, coalesce(r.id, '')
+	var sum, began int64
+	used := UsedError{Plan: id}
+	err := j.db.QueryRowContext(ctx, `SELECT p.plan, p.changes, p.header, p.header_crc, p.seal,
+		coalesce(r.id, ''), coalesce(r.started, 0), coalesce(r.status, '')
 		FROM plans AS p LEFT JOIN runs AS r ON r.plan = p.plan WHERE p.state = 'sealed' AND p.id = ?`, id).
-		Scan(&p.plan, &p.n, &p.text, &sum, &p.file, &p.run)
+		Scan(&p.plan, &p.n, &p.text, &sum, &p.file, &used.Run, &began, &used.Status)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, &UnknownError{What: "plan", ID: id}
 	}
 	if err != nil {
 		return nil, fault(j.path, err)
+	}
+	if used.Run != "" {
+		used.Began = time.UnixMilli(began)
+		p.used = &used
 	}
 	if checksum([]any{p.text, p.n}) != sum {
 		return nil, &DamagedError{Path: j.path, Fault: fmt.Sprintf("the header of plan %s does not fit its checksum", id)}

@@ -51,8 +51,8 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	if run, used := p.Used(); used {
-		return nil, &UsedError{Plan: planID, Run: run}
+	if err := p.Unused(); err != nil {
+		return nil, err
 	}
 	r := &Run{changes: p.changes, id: newID(started), header: &p.header, owner: j.owner}
 	r.result = engine.Result{
@@ -72,8 +72,8 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 		return err
 	})
 	if isUnique(err) { // another process was quicker
-		if p, err = j.plan(ctx, planID); err == nil {
-			err = &UsedError{Plan: planID, Run: p.run}
+		if p, looked := j.plan(ctx, planID); looked == nil && p.used != nil {
+			err = p.used
 		}
 	}
 	if err != nil {

@@ -64,8 +64,8 @@ func encodeChange(c *engine.Change) ([]byte, error) {
 // run has begun on is refused with a [UsedError]: its file could be applied to
 // nothing.
 func (j *Journal) Export(ctx context.Context, p *Plan, w io.Writer) error {
-	if p.run != "" {
-		return &UsedError{Plan: p.ID(), Run: p.run}
+	if err := p.Unused(); err != nil {
+		return err
 	}
 	out := &sealing{w: bufio.NewWriterSize(w, 1<<16), sum: sha256.New()}
 	out.line([]byte(p.text))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/journal"
@@ -43,15 +44,21 @@ func TestImport_takesWhatExportWrote(t *testing.T) {
 
 	same, err := j.Import(t.Context(), strings.NewReader(file))
 	must(t, err)
-	if run, used := same.Used(); used {
-		t.Errorf("a plan that was only imported twice was used by %q", run)
+	if err := same.Unused(); err != nil {
+		t.Errorf("a plan that was only imported twice: %v", err)
 	}
 	r, err := j.Begin(t.Context(), same.ID(), at())
 	must(t, err)
 	same, err = openIn(t, dir).Import(t.Context(), strings.NewReader(file))
 	must(t, err)
-	if run, used := same.Used(); !used || run != r.ID() {
-		t.Errorf("used by %q, want %q", run, r.ID())
+	told := fmt.Sprintf("plan %q: was applied by run %s, which began at %s (running); make a new plan, or resume that run",
+		same.ID(), r.ID(), at().Local().Format(time.DateTime))
+	if err := same.Unused(); err == nil || err.Error() != told {
+		t.Errorf("got %v, want %q", err, told)
+	}
+	must(t, r.Finish(t.Context(), &engine.Result{Status: engine.StatusPartial}))
+	if _, err := j.Begin(t.Context(), same.ID(), at()); err == nil || !strings.HasSuffix(err.Error(), "(partial); make a new plan") {
+		t.Errorf("got %v, want no remedy but a new plan", err)
 	}
 }
 
@@ -65,7 +72,7 @@ func TestImport_knowsThePlanWhereItWasMade(t *testing.T) {
 	must(t, err)
 	same, err := j.Import(t.Context(), &file)
 	must(t, err)
-	if _, used := same.Used(); !used {
+	if _, used := errors.AsType[*journal.UsedError](same.Unused()); !used {
 		t.Error("the plan is not known to be used")
 	}
 }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/bxflow/bxflow/engine"
+)
+
+// maxStale is how many things of a portal a refusal names.
+const maxStale = 4
+
+// samePortal refuses a plan that was made for another portal, or while the
+// portal's fields, stages or people were others.
+func samePortal(h *engine.Header, c *engine.Catalog) error {
+	switch {
+	case c.Portal.ID != h.Portal.ID && c.Portal.Address == h.Portal.Address: // two sandboxes
+		return refused("plan %s: was made for %s, and this is another of that name (contents %s, not %s); name the portal with --portal",
+			h.ID, h.Portal.Address, c.Portal.ID, h.Portal.ID)
+	case c.Portal.ID != h.Portal.ID:
+		return refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, c.Portal.Address)
+	case h.Parts == nil && c.Fingerprint() != h.Catalog: // a plan of an earlier bxflow
+		return refused("plan %s: was made at %s, and fields, stages or people of the portal have changed since; make it again",
+			h.ID, moment(h.Created))
+	case h.Parts == nil:
+		return nil
+	}
+	changes := c.Changes(h.Parts)
+	if len(changes) == 0 {
+		return nil
+	}
+	told := strings.Join(changes[:min(len(changes), maxStale)], ", ")
+	if more := len(changes) - maxStale; more > 0 {
+		told += fmt.Sprintf(" and %d more", more)
+	}
+	return refused("plan %s: was made at %s, and since then %s; make it again", h.ID, moment(h.Created), told)
+}
+
+// sameJob refuses a plan whose job file was changed. Without the file the plan
+// speaks for itself, and so does one that takes a run back.
+func sameJob(h *engine.Header) error {
+	if h.JobHash == "" || h.Undoes != "" {
+		return nil
+	}
+	sum, changed, err := digest(h.JobFile)
+	if err != nil || sum == h.JobHash { // a file that can't be read is as good as none
+		return nil
+	}
+	return refused("plan %s: was made at %s, and its job %s is another now, changed at %s; make it again",
+		h.ID, moment(h.Created), h.JobFile, moment(changed))
+}
+
+// mentionFiles warns of input files that were changed since the plan was made:
+// what is applied are the rows that the plan has.
+func (a *app) mentionFiles(h *engine.Header) {
+	for _, f := range h.Files {
+		sum, changed, err := digest(f.Path)
+		if err == nil && sum != f.SHA256 {
+			a.log.Warn("an input file was changed since the plan was made; the plan's rows are applied",
+				"file", f.Path, "changed", moment(changed), "plan made", moment(h.Created))
+		}
+	}
+}
+
+// digest is the SHA-256 of a file, in hex, and when the file was changed last.
+func digest(path string) (sum string, changed time.Time, err error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() { // a pipe would never end
+		return "", changed, errors.Join(err, fs.ErrInvalid)
+	}
+	f, err := os.Open(path) //nolint:gosec // a file that the user's plan was made from
+	if err != nil {
+		return "", changed, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", changed, err
+	}
+	return hex.EncodeToString(h.Sum(nil)), info.ModTime(), nil
+}
+
+// moment is a time as messages have it, in the zone of whoever reads them.
+func moment(t time.Time) string { return t.Local().Format(time.DateTime) }
