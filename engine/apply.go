@@ -145,10 +145,19 @@ func (r *runner) guard(cancel context.CancelCauseFunc, err error) error {
 // recall takes up what an interrupted run left in doubt, and which items it
 // found to be in conflict.
 func (r *runner) recall(ctx context.Context) error {
+	var doubts []*Change
 	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateSent, StateUnknown}}) {
 		if err != nil {
 			return err
 		}
+		doubts = append(doubts, c)
+	}
+	made, err := r.needed(ctx, doubts)
+	if err != nil {
+		return err
+	}
+	r.queue.add(nil, made, time.Time{}) // what was not done is sent again with the ids of these
+	for _, c := range doubts {
 		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
 	}
 	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateConflict}}) {
@@ -210,13 +219,7 @@ func stopped(ctx context.Context, err error) error {
 
 // admit puts changes into the queue, behind what they need.
 func (r *runner) admit(ctx context.Context, page []*Change) error {
-	refs := map[string]bool{}
-	for _, c := range page {
-		for _, ref := range c.Needs {
-			refs[ref] = true
-		}
-	}
-	made, err := r.o.Log.Made(ctx, slices.Sorted(maps.Keys(refs)))
+	made, err := r.needed(ctx, page)
 	if err != nil {
 		return err
 	}
@@ -226,6 +229,17 @@ func (r *runner) admit(ctx context.Context, page []*Change) error {
 		seen = time.Time{}
 	}
 	return r.settle(ctx, r.queue.add(page, made, seen))
+}
+
+// needed returns what became of the planned items that changes need.
+func (r *runner) needed(ctx context.Context, changes []*Change) (map[string]Made, error) {
+	refs := map[string]bool{}
+	for _, c := range changes {
+		for _, ref := range c.Needs {
+			refs[ref] = true
+		}
+	}
+	return r.o.Log.Made(ctx, slices.Sorted(maps.Keys(refs)))
 }
 
 // work sends batches, resolves doubts and looks for drift until nothing is left.
