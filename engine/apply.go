@@ -43,8 +43,22 @@ type ApplyOptions struct {
 	Recheck bool
 	// Strict refuses the whole run, with a [DriftError], if the portal is not
 	// as the plan saw it. Otherwise only the changes concerned are conflicts.
-	Strict   bool
+	Strict bool
+	// Canary applies only the changes of so many records, the first that have
+	// any, and then stops with a [CanaryError]; 0: all.
+	Canary   int
 	Progress func(Progress)
+}
+
+// CanaryError says that a run stopped after its canary. It can be resumed.
+type CanaryError struct {
+	Records int
+	Left    int // changes
+}
+
+// Error says how far the run is.
+func (e *CanaryError) Error() string {
+	return fmt.Sprintf("stopped after the canary of %d records; %d changes are left", e.Records, e.Left)
 }
 
 // StopError says why a run stopped before its end. It can be resumed.
@@ -71,7 +85,7 @@ func (e *StopError) Unwrap() error { return e.Err }
 // The result comes back in every case. The error is a [StopError], the
 // context's cause, or the journal's fault; failed rows alone are none.
 func Apply(ctx context.Context, o ApplyOptions) (*Result, error) {
-	r := &runner{o: &o, queue: newQueue()}
+	r := newRunner(&o)
 	err := r.run(ctx)
 	result, sumErr := r.result(ctx, err)
 	if sumErr != nil {
@@ -82,6 +96,7 @@ func Apply(ctx context.Context, o ApplyOptions) (*Result, error) {
 
 type runner struct {
 	o        *ApplyOptions
+	canary   canary
 	queue    *queue
 	tally    tally
 	refusals refusals
@@ -109,10 +124,14 @@ func (r *runner) run(ctx context.Context) error {
 	if err := p.Wait(); err != nil {
 		return err
 	}
-	if r.queue.over() {
-		return nil // a stop that came too late to stop anything
+	if !r.queue.over() {
+		return context.Cause(ctx)
 	}
-	return context.Cause(ctx)
+	return r.canary.stopped() // a stop that came too late stops nothing
+}
+
+func newRunner(o *ApplyOptions) *runner {
+	return &runner{o: o, queue: newQueue(), canary: canary{records: o.Canary, sources: map[string]bool{}, refs: map[string]bool{}}}
 }
 
 // guard stops all workers when one can't go on.
@@ -201,6 +220,7 @@ func (r *runner) admit(ctx context.Context, page []*Change) error {
 	if err != nil {
 		return err
 	}
+	page = r.canary.pick(page, made)
 	seen := r.o.Header.Created
 	if r.o.Recheck {
 		seen = time.Time{}
@@ -281,7 +301,7 @@ func (r *runner) outcome(ctx context.Context, batch []*task, outcomes []Outcome)
 		}
 		settled = append(settled, c)
 		if c.State == StateDone && o.Item != nil {
-			for _, next := range r.recheckBehind(t, *o.Item) {
+			if next := r.recheckBehind(t, *o.Item); next != nil {
 				settled, over = append(settled, next.change), append(over, next)
 			}
 		}

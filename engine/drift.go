@@ -67,23 +67,20 @@ func (r *runner) recheck(ctx context.Context, changes []*Change) (settled []*Cha
 	return append(settled, more...), err
 }
 
-// recheckBehind compares what waits behind changes that were just done with
-// their items, as the portal's answers show them: nothing is asked.
-func (r *runner) recheckBehind(done *task, item Item) []*task {
+// recheckBehind compares the change that waits behind one that was just done
+// with their item, as the portal's answer shows it: nothing is asked. It returns
+// the task if that settles it.
+func (r *runner) recheckBehind(done *task, item Item) *task {
 	entity := r.o.Catalog.EntityByType(done.change.TypeID)
-	if entity == nil || done.change.Kind == KindCreate {
+	next := r.queue.nextOfItem(done)
+	if entity == nil || next == nil {
 		return nil
 	}
-	var settled []*task
-	for _, t := range r.queue.sameItem(done) {
-		if r.drifted(entity, t.change, item, true, busyFields{}) {
-			settled = append(settled, t)
-		} else {
-			t.seen = time.Now()
-		}
-		break // those behind it expect what it makes of the item
+	if r.drifted(entity, next.change, item, true, busyFields{}) {
+		return next
 	}
-	return settled
+	r.queue.saw(next, time.Now())
+	return nil
 }
 
 // lookup is one way to look for twins of items that are to be made.

@@ -189,6 +189,8 @@ type Result struct {
 	Plan     string       `json:"plan"`
 	Job      string       `json:"job"`
 	Portal   string       `json:"portal"`
+	Undoes   string       `json:"undoes,omitempty"`  // the run that this one takes back
+	Retries  string       `json:"retries,omitempty"` // the run whose failures this one tries again
 	Status   Status       `json:"status"`
 	Started  time.Time    `json:"started"`
 	Finished time.Time    `json:"finished,omitzero"`

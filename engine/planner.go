@@ -24,7 +24,9 @@ type PlanOptions struct {
 	Gauge     Gauge
 	Draft     Draft
 	Now       time.Time // frozen for the whole plan
-	Progress  func(Progress)
+	// Retry plans only the records that a run failed on; nil: all.
+	Retry    *Retry
+	Progress func(Progress)
 }
 
 // Planning is what a step sees while it plans: the catalog, a portal that it
@@ -87,7 +89,11 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	if err := p.seal(ctx); err != nil {
 		return nil, err
 	}
-	return p.header, checkGuards(o.Job, p.header)
+	rows := p.header.Rows
+	if o.Retry != nil {
+		rows = o.Retry.Rows
+	}
+	return p.header, checkGuards(o.Job, p.header, rows)
 }
 
 func newHeader(o *PlanOptions, c *Catalog, warnings []string) *Header {
@@ -106,8 +112,12 @@ func newHeader(o *PlanOptions, c *Catalog, warnings []string) *Header {
 			}
 		}
 	}
+	retries := ""
+	if o.Retry != nil {
+		retries = o.Retry.Run
+	}
 	return &Header{
-		Format: PlanFormat, Job: o.Job.Name, JobFile: o.Job.File, JobHash: o.Job.Hash, Params: params,
+		Format: PlanFormat, Retries: retries, Job: o.Job.Name, JobFile: o.Job.File, JobHash: o.Job.Hash, Params: params,
 		Portal: c.Portal, PortalRef: o.PortalRef, Created: o.Now.UTC(), Expires: o.Now.UTC().Add(PlanLifetime),
 		Needs: o.Job.Needs(), Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
 	}
@@ -170,18 +180,21 @@ func (p *Planning) entityOf(spec *StepSpec) *Entity {
 // chunk plans every step for some records and stores the changes.
 func (p *Planning) chunk(ctx context.Context, keys *recordKeys, chunk []*Record) error {
 	p.items, p.pending = chunkItems{}, nil
-	p.header.Rows += len(chunk)
 	for _, r := range chunk {
 		r.env = p.baseEnv(r)
-		if r.Fault != "" {
-			p.faulty(r)
-		}
 	}
 	if err := p.holdSource(ctx, chunk); err != nil {
 		return err
 	}
 	if err := keys.assign(ctx, chunk); err != nil {
 		return err
+	}
+	chunk = p.options.Retry.only(chunk)
+	p.header.Rows += len(chunk)
+	for _, r := range chunk {
+		if r.Fault != "" {
+			p.faulty(r)
+		}
 	}
 	for _, spec := range p.shape.stream.Steps {
 		if err := ctx.Err(); err != nil {

@@ -67,6 +67,7 @@ type queue struct {
 	tasks     map[*task]bool    // not settled
 	sending   int               // tasks in batches
 	complete  bool              // the loader has nothing more
+	closing   bool              // nothing is to be sent any more
 	full      bool              // the loader waits for room
 	answered  bool              // a batch came back: the portal's pace is known
 	looked    time.Time         // when doubts were last looked up
@@ -96,6 +97,14 @@ func (q *queue) loaded() {
 	defer q.mu.Unlock()
 	q.complete = true
 	q.wakeLocked()
+}
+
+// close says that nothing is to be sent: what is in doubt is looked up, and
+// then it is over.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.complete, q.closing = true, true
 }
 
 // over says whether nothing is left to do.
@@ -400,17 +409,28 @@ func (q *queue) unchecked(tasks []*task) {
 	q.wakeLocked()
 }
 
-// sameItem are the changes of a task's item that wait behind it.
-func (q *queue) sameItem(t *task) []*task {
+// saw notes that the portal was as a waiting change expects it.
+func (q *queue) saw(t *task, at time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var same []*task
+	t.seen = at
+}
+
+// nextOfItem is the next change of an item that there was before the run, which
+// waits behind another one; nil if none does. Those after it expect what it
+// makes of the item.
+func (q *queue) nextOfItem(t *task) *task {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if t.change.Kind == KindCreate {
+		return nil
+	}
 	for _, next := range t.behind {
 		if next.state == taskWaiting && !next.checking && next.change.Kind != KindCreate && next.change.itemKey() == t.change.itemKey() {
-			same = append(same, next)
+			return next
 		}
 	}
-	return same
+	return nil
 }
 
 // pause waits for news, the context or a while.
@@ -534,6 +554,10 @@ func (q *queue) settle(tasks []*task) []*Change {
 		}
 		switch t.change.State {
 		case StatePlanned:
+			if q.closing {
+				delete(q.tasks, t)
+				continue
+			}
 			q.push(t)
 		case StateUnknown:
 			q.doubtLocked(t, time.UnixMilli(t.change.SentAt))

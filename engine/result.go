@@ -15,6 +15,7 @@ func (r *runner) result(ctx context.Context, cause error) (*Result, error) {
 	now := time.Now()
 	res := &Result{
 		Format: PlanFormat, Run: r.o.RunID, Plan: r.o.Header.ID, Job: r.o.Header.Job, Portal: r.o.Header.Portal.Address,
+		Undoes: r.o.Header.Undoes, Retries: r.o.Header.Retries,
 		Started: r.o.Started.UTC(), Finished: now.UTC(), Usage: r.o.Gauge.Usage().Since(r.o.Before), Seconds: now.Sub(r.o.Started).Seconds(),
 		Steps: StepResults(r.o.Header, totals),
 	}
@@ -33,6 +34,9 @@ func (r *runner) result(ctx context.Context, cause error) (*Result, error) {
 func status(ctx context.Context, totals []Total, cause error) Status {
 	if _, drifted := errors.AsType[*DriftError](cause); drifted {
 		return StatusRefused
+	}
+	if _, canary := errors.AsType[*CanaryError](cause); canary {
+		return StatusInterrupted
 	}
 	switch {
 	case cause != nil && ctx.Err() != nil:

@@ -190,8 +190,8 @@ func (e *GuardError) Error() string {
 	return "guard: " + strings.Join(e.Broken, "; ") + "; nothing was written"
 }
 
-// checkGuards judges a plan by the job's guards.
-func checkGuards(job *Job, h *Header) error {
+// checkGuards judges a plan of so many rows by the job's guards.
+func checkGuards(job *Job, h *Header, rows int) error {
 	if len(job.Guards) == 0 {
 		return nil
 	}
@@ -208,7 +208,7 @@ func checkGuards(job *Job, h *Header) error {
 			counts[name] = int(f)
 		}
 	}
-	counts["rows"], counts["cleared"] = h.Rows, h.Cleared
+	counts["rows"], counts["cleared"] = rows, h.Cleared
 	var broken []string
 	for _, g := range job.Guards {
 		holds, err := g.Eval(expression.Env{"plan": counts, "params": job.Params, "env": job.Env, "now": h.Created})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -313,7 +314,7 @@ func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *I
 	case changed != "":
 		undo.Kind, undo.Reason = KindConflict, changed
 	case len(links.Kept) > 0:
-		undo.Kind, undo.Reason = KindSkip, fmt.Sprintf("%s is kept and links to it", links.Kept[0])
+		undo.Kind, undo.Reason = KindSkip, links.Kept[0]+" is kept and links to it"
 	}
 	return undo, u.linksOf(ctx, entity, undo)
 }
@@ -464,7 +465,7 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 			undo.ExternalKey = own
 			break
 		}
-		undo.ExternalKey = ExternalKeyOf(u.o.RunID, c.Entity, fmt.Sprint(c.ID))
+		undo.ExternalKey = ExternalKeyOf(u.o.RunID, c.Entity, strconv.FormatInt(c.ID, 10))
 		undo.Fields[name] = FieldChange{After: undo.ExternalKey}
 		break
 	}

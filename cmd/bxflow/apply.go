@@ -26,7 +26,7 @@ or to a job that was changed since is refused.`,
 			if err := a.formats("text", "json"); err != nil {
 				return err
 			}
-			if err := a.mayAsk(flags.yes); err != nil {
+			if err := a.mayWrite(c, &flags); err != nil {
 				return err
 			}
 			var end ending

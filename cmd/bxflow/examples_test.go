@@ -40,6 +40,9 @@ func TestExamples(t *testing.T) {
 	})
 }
 
+// exampleRun is the run of the examples; there is another one in the test.
+const exampleRun = "20261123-140912"
+
 // writeExamples writes one script for each command with the examples of its
 // help. What it serves, it serves until a signal.
 func writeExamples(t *testing.T, c *cobra.Command, dir string) {
@@ -62,11 +65,16 @@ func writeExamples(t *testing.T, c *cobra.Command, dir string) {
 	if !strings.HasPrefix(c.CommandPath(), "bxflow plan") {
 		b.WriteString("exec bxflow plan onboarding.yaml --out onboarding.plan\n")
 	}
-	if c.Name() == "show" {
+	switch c.Name() {
+	case "show", "undo":
 		b.WriteString("exec bxflow run onboarding.yaml --yes\n")
+	case "retry": // the file is mended once some of its rows have failed
+		b.WriteString("exec sh -c 'sed s/529.982.247-25/1/ clients.csv > whole.csv; mv clients-with-errors.csv clients.csv'\n")
+		b.WriteString("! exec bxflow run onboarding.yaml --yes\n")
+		b.WriteString("exec mv whole.csv clients.csv\n")
 	}
 	for i, line := range strings.Split(c.Example, "\n") {
-		line = strings.TrimSpace(line)
+		line = strings.ReplaceAll(strings.TrimSpace(line), exampleRun, `$(bxflow runs --format json | grep -o '[0-9]*-[0-9]*-[0-9]*-[a-z0-9]*' | head -n 1)`)
 		if c.Name() == "sandbox" {
 			fmt.Fprintf(&b, "exec sh -c 'exec %s > %d.txt 2>&1' &s%d&\nwaitfile %d.txt\nkill -INT s%d\nwait s%d\n", line, i, i, i, i, i)
 			continue

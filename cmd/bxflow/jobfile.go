@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,6 +72,8 @@ type planned struct {
 	before  engine.Usage   // of the portal, when planning began
 	broken  []string       // the guards that do not hold
 	earlier *engine.Result // of a run that is resumed
+	// approved is done once the plan may be applied, before it is; may be nil.
+	approved func(context.Context) error
 }
 
 // view is the plan as it is shown.
@@ -88,7 +91,7 @@ func (p *planned) refusal() error {
 
 // planJob plans a job in a journal. A broken guard is no error here: the plan
 // can be shown.
-func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job) (*planned, error) {
+func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, retry *engine.Retry) (*planned, error) {
 	t, err := a.resolve(job.Portal, job.Dir)
 	if err != nil {
 		return nil, err
@@ -107,7 +110,7 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job) 
 	before := s.Usage()
 	header, err := engine.Plan(ctx, engine.PlanOptions{
 		Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Gauge: s, Draft: draft,
-		Now: time.Now(), Progress: a.progress.Update,
+		Now: time.Now(), Retry: retry, Progress: a.progress.Update,
 	})
 	a.progress.Done(err != nil)
 	p := &planned{job: job, session: s, before: before}
@@ -139,15 +142,43 @@ func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned, fla
 	return run, res, err
 }
 
-// applyRun applies what is left of a run's plan.
+// applyRun applies what is left of a run's plan. After its canary it asks
+// whether to go on, where there is somebody to be asked.
 func (a *app) applyRun(ctx context.Context, run *journal.Run, p *planned, flags writeFlags) (*engine.Result, error) {
 	a.log.Debug("run begins", "run", run.ID(), "job", run.Header().Job, "portal", p.session.Address())
-	res, err := engine.Apply(ctx, engine.ApplyOptions{
-		Header: run.Header(), RunID: run.ID(), Started: time.Now(), Catalog: p.catalog,
-		Reader: p.session, Writer: p.session, Gauge: p.session, Before: p.before, Log: run,
-		Fence: fence(p.session), Recheck: flags.saved, Strict: flags.strict, Earlier: p.earlier,
-		Progress: a.progress.Update,
-	})
+	o := a.applyOptions(run, p, flags)
+	res, err := engine.Apply(ctx, o)
+	a.progress.Done(err != nil)
+	canary, stopped := errors.AsType[*engine.CanaryError](err)
+	if !stopped || flags.yes || !isTerminal(a.stdin) {
+		return res, err
+	}
+	if showing := a.showCanary(ctx, run, res); showing != nil {
+		return res, errors.Join(err, showing)
+	}
+	no := a.ask(ctx, fmt.Sprintf("The first %d records are done. Go on with the %d changes that are left?", canary.Records, canary.Left))
+	if no != nil {
+		return res, err
+	}
+	if err := run.Resume(ctx); err != nil {
+		return res, err
+	}
+	o.Started, o.Before, o.Earlier, o.Canary = time.Now(), p.session.Usage(), res, 0
+	res, err = engine.Apply(ctx, o)
 	a.progress.Done(err != nil)
 	return res, err
+}
+
+func (a *app) applyOptions(run *journal.Run, p *planned, flags writeFlags) engine.ApplyOptions {
+	return engine.ApplyOptions{
+		Header: run.Header(), RunID: run.ID(), Started: time.Now(), Catalog: p.catalog,
+		Reader: p.session, Writer: p.session, Gauge: p.session, Before: p.before, Log: run,
+		Fence: fence(p.session), Recheck: flags.saved, Strict: flags.strict, Canary: flags.canary, Earlier: p.earlier,
+		Progress: a.progress.Update,
+	}
+}
+
+// showCanary shows how the first records went, where the question is asked.
+func (a *app) showCanary(ctx context.Context, run *journal.Run, res *engine.Result) error {
+	return report.Run{Result: res, Changes: run, Rows: 20}.Text(ctx, a.progress, a.terminal(a.stderr))
 }

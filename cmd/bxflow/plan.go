@@ -66,7 +66,7 @@ func (a *app) planCommand(ctx context.Context, path string, flags planFlags) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, j.Close()) }()
-	p, err := a.planJob(ctx, j, job)
+	p, err := a.planJob(ctx, j, job, nil)
 	if err != nil {
 		return err
 	}

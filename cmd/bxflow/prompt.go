@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/report"
 )
@@ -17,6 +19,14 @@ func (a *app) mayAsk(yes bool) error {
 		return nil
 	}
 	return usage("there is no terminal to ask on; add --yes to apply without asking, or use plan to look first")
+}
+
+// mayWrite checks what a command that writes was given, before anything is read.
+func (a *app) mayWrite(c *cobra.Command, flags *writeFlags) error {
+	if err := flags.check(c); err != nil {
+		return err
+	}
+	return a.mayAsk(flags.yes)
 }
 
 // approve shows what a plan would do and asks whether to do it. The answer no

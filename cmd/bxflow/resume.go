@@ -27,6 +27,9 @@ the portal first, so that nothing is done twice and nothing is lost.`,
 			if err := a.formats("text", "json"); err != nil {
 				return err
 			}
+			if err := flags.check(c); err != nil {
+				return err
+			}
 			var end ending
 			return a.tellEnd(c.Context(), &end, a.resumeCommand(c.Context(), strings.Join(args, ""), flags, &end))
 		},
@@ -46,6 +49,9 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 		return err
 	}
 	if err := a.mayAsk(flags.yes); err != nil {
+		return err
+	}
+	if err := flags.allow(run.Header()); err != nil {
 		return err
 	}
 	h := run.Header()

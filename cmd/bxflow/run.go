@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ changes nothing.`,
 			if err := a.formats("text", "json"); err != nil {
 				return err
 			}
-			if err := a.mayAsk(flags.yes); err != nil {
+			if err := a.mayWrite(c, &flags); err != nil {
 				return err
 			}
 			var end ending
@@ -45,11 +46,38 @@ type writeFlags struct {
 	wait   bool // for another run that holds the portal
 	strict bool // refuse a plan whose portal has changed
 	saved  bool // the plan comes from a file or an earlier run
+	// canary is how many records are done before the run asks or stops; 0: all.
+	canary     int
+	maxDeletes int // how many deletions a plan may have; unlimited: any
 }
+
+// unlimited is the --max-deletes of who did not give it.
+const unlimited = -1
 
 func (f *writeFlags) add(c *cobra.Command) {
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "apply without asking")
 	c.Flags().BoolVar(&f.wait, "wait", false, "wait for another run that holds the portal, instead of giving up")
+	c.Flags().IntVar(&f.canary, "canary", 0, "do the first `N` records, then ask whether to go on, or stop where nobody can be asked; resume goes on")
+	c.Flags().IntVar(&f.maxDeletes, "max-deletes", unlimited, "refuse a plan that deletes more than `N` items")
+}
+
+// check says what is wrong with the flags.
+func (f *writeFlags) check(c *cobra.Command) error {
+	switch {
+	case f.canary < 0:
+		return usage("--canary %d: want a number of records, 1 or more", f.canary)
+	case c.Flags().Changed("max-deletes") && f.maxDeletes < 0:
+		return usage("--max-deletes %d: want a number of items, 0 or more", f.maxDeletes)
+	}
+	return nil
+}
+
+// allow refuses a plan that deletes more than it may.
+func (f *writeFlags) allow(h *engine.Header) error {
+	if n := h.Summary.Delete; f.maxDeletes != unlimited && n > f.maxDeletes {
+		return refused("plan %s deletes %d items, and --max-deletes allows %d; nothing was written", h.ID, n, f.maxDeletes)
+	}
+	return nil
 }
 
 func (f *writeFlags) addStrict(c *cobra.Command) {
@@ -71,7 +99,7 @@ func (a *app) runCommand(ctx context.Context, path string, flags writeFlags, end
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	p, err := a.planJob(ctx, j, job)
+	p, err := a.planJob(ctx, j, job, nil)
 	if err != nil {
 		return err
 	}
@@ -110,8 +138,12 @@ func (a *app) tellEnd(ctx context.Context, end *ending, err error) error {
 func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planned, flags writeFlags, end *ending) error {
 	h := p.plan.Header()
 	end.Job, end.Plan, end.Portal = h.Job, h.ID, h.Portal.Address
+	end.Undoes, end.Retries = h.Undoes, h.Retries
 	end.Steps, end.Usage = engine.StepResults(h, nil), p.session.Usage()
 	if err := p.refusal(); err != nil {
+		return err
+	}
+	if err := flags.allow(h); err != nil {
 		return err
 	}
 	if !flags.yes && h.Summary.Writes() > 0 {
@@ -121,6 +153,11 @@ func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planne
 	} else {
 		for _, w := range h.Warnings {
 			a.log.Warn(w)
+		}
+	}
+	if p.approved != nil {
+		if err := p.approved(ctx); err != nil {
+			return err
 		}
 	}
 	run, res, err := a.applyPlan(ctx, j, p, flags)
@@ -161,11 +198,12 @@ func (a *app) afterRun(r *engine.Result) string {
 		next = append(next, a.command("resume", shortRun(r.Run)))
 	case engine.StatusPartial, engine.StatusSucceeded, engine.StatusRefused, engine.StatusRunning:
 	}
-	for _, s := range r.Steps {
-		if s.Failed+s.Conflicts > 0 {
-			next = append(next, a.command("show", shortRun(r.Run), "--failed", "--format", "csv")+" > failed.csv")
-			break
-		}
+	failed := slices.ContainsFunc(r.Steps, func(s engine.StepResult) bool { return s.Failed+s.Conflicts > 0 })
+	if failed {
+		next = append(next, a.command("show", shortRun(r.Run), "--failed", "--format", "csv")+" > failed.csv")
+	}
+	if failed && r.Status == engine.StatusPartial && r.Undoes == "" {
+		next = append(next, a.command("retry", shortRun(r.Run)))
 	}
 	return strings.Join(next, "\n")
 }

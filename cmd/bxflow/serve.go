@@ -128,7 +128,7 @@ func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Out
 		}
 		defer func() { err = errors.Join(err, release()) }()
 	}
-	p, err := a.planJob(ctx, j, job)
+	p, err := a.planJob(ctx, j, job, nil)
 	if err != nil {
 		return out, err
 	}
@@ -136,7 +136,7 @@ func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Out
 	if err := p.refusal(); err != nil || job.Mode == engine.ModePlan {
 		return out, err
 	}
-	_, out.Result, err = a.applyPlan(ctx, j, p, writeFlags{})
+	_, out.Result, err = a.applyPlan(ctx, j, p, writeFlags{maxDeletes: unlimited})
 	return out, err
 }
 

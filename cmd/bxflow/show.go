@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -40,9 +39,10 @@ func newRunsCommand(a *app) *cobra.Command {
 }
 
 type showFlags struct {
-	failed bool
-	rows   int
-	step   string
+	failed    bool
+	conflicts bool
+	rows      int
+	step      string
 }
 
 func newShowCommand(a *app) *cobra.Command {
@@ -55,7 +55,8 @@ func newShowCommand(a *app) *cobra.Command {
 and _error: mend the file and read it again. Its cells are unchanged, so open it
 in a spreadsheet only if you trust where it came from.`,
 		Example: `  bxflow show
-  bxflow show --failed --format csv > failed.csv`,
+  bxflow show --failed --format csv > failed.csv
+  bxflow show --conflicts --format csv > conflicts.csv`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			prefix := ""
@@ -67,8 +68,9 @@ in a spreadsheet only if you trust where it came from.`,
 	}
 	f := c.Flags()
 	f.BoolVar(&flags.failed, "failed", false, "only what failed, all of it")
+	f.BoolVar(&flags.conflicts, "conflicts", false, "only the conflicts: each field as it was in the plan, is now, and was to be")
 	f.IntVar(&flags.rows, "rows", 20, "how many failures the text shows; 0: all")
-	f.StringVar(&flags.step, "step", "", "with --failed: only this `step`")
+	f.StringVar(&flags.step, "step", "", "with --failed or --conflicts: only this `step`")
 	return c
 }
 
@@ -76,17 +78,17 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 	if err := a.formats("text", "json", "csv"); err != nil {
 		return err
 	}
-	if a.flags.format == "csv" && !flags.failed {
-		return usage("--format csv is for --failed: the failed rows")
+	switch {
+	case a.flags.format == "csv" && !flags.failed && !flags.conflicts:
+		return usage("--format csv is for --failed, the failed rows, and for --conflicts")
+	case flags.failed && flags.conflicts:
+		return usage("--failed has the conflicts, too; leave one of the two out")
 	}
 	j, err := a.openJournal(ctx)
 	if err != nil {
 		return err
 	}
-	run, err := j.Run(ctx, prefix)
-	if _, ok := errors.AsType[*journal.UnknownError](err); ok {
-		return usage("%w", err)
-	}
+	run, err := a.findRun(ctx, j, prefix)
 	if err != nil {
 		return err
 	}
@@ -94,15 +96,22 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 	if err != nil {
 		return err
 	}
+	failed := report.FailedChanges(ctx, run, flags.step)
 	switch {
+	case flags.conflicts && a.flags.format == "csv":
+		return report.ConflictsCSV(a.stdout, report.Conflicts(failed))
+	case flags.conflicts && a.flags.format == "json":
+		return report.FailedJSON(a.stdout, res, report.Conflicts(failed))
 	case flags.failed && a.flags.format == "csv":
 		return a.showFailedRows(ctx, run, flags.step)
 	case flags.failed && a.flags.format == "json":
-		return report.FailedJSON(a.stdout, res, report.FailedChanges(ctx, run, flags.step))
-	case flags.failed:
+		return report.FailedJSON(a.stdout, res, failed)
+	case flags.failed, flags.conflicts:
 		flags.rows = 0
 	}
-	return a.showRun(ctx, report.Run{Result: res, Changes: run, Rows: flags.rows, Next: a.afterRun(res)})
+	return a.showRun(ctx, report.Run{
+		Result: res, Changes: run, Rows: flags.rows, OnlyConflicts: flags.conflicts, Next: a.afterRun(res),
+	})
 }
 
 // allRuns are the results of all runs, the last one first.

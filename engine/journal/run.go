@@ -57,7 +57,7 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 	r := &Run{changes: p.changes, id: newID(started), header: &p.header, owner: j.owner}
 	r.result = engine.Result{
 		Format: engine.PlanFormat, Run: r.id, Plan: planID, Job: p.header.Job, Portal: p.header.Portal.Address,
-		Status: engine.StatusRunning, Started: started, Steps: engine.StepResults(&p.header, nil),
+		Undoes: p.header.Undoes, Retries: p.header.Retries, Status: engine.StatusRunning, Started: started, Steps: engine.StepResults(&p.header, nil),
 	}
 	text, sum, err := encodeResult(&r.result)
 	if err != nil {
@@ -243,7 +243,7 @@ func (r *Run) Made(ctx context.Context, refs []string) (map[string]engine.Made, 
 	rows, err := r.j.db.QueryContext(ctx, `SELECT c.ref, c.kind, c.state, c.item_id FROM json_each(?1) AS k
 		CROSS JOIN changes AS c ON c.plan = ?2 AND c.ref = k.value AND c.kind = 'create' AND c.ref <> ''
 		UNION ALL SELECT c.ref, c.kind, c.state, c.item_id FROM json_each(?1) AS k
-		CROSS JOIN changes AS c ON c.plan = ?2 AND c.ref = k.value AND c.kind = 'delete' AND c.ref <> ''`,
+		CROSS JOIN changes AS c INDEXED BY changes_gone ON c.plan = ?2 AND c.ref = k.value AND c.kind = 'delete' AND c.ref <> ''`,
 		string(list), r.plan)
 	if err != nil {
 		return nil, fault(r.j.path, err)

@@ -22,6 +22,8 @@ type htmlHead struct {
 	Columns []string
 	Steps   []htmlStep
 	Shown   []htmlFilter
+
+	title string
 }
 
 type htmlStep struct {
@@ -80,7 +82,7 @@ func (p Plan) HTML(ctx context.Context, w io.Writer) error {
 
 func (p Plan) htmlHead() htmlHead {
 	h := p.Header
-	head := htmlHead{planHead: p.head(), Rows: rowsOf(h), User: h.Portal.User, Needs: "Nothing to change."}
+	head := htmlHead{planHead: p.head(), title: headline(h), Rows: rowsOf(h), User: h.Portal.User, Needs: "Nothing to change."}
 	if h.Summary.Writes() > 0 {
 		head.Needs = estimate(h.Estimate)
 	}
@@ -116,6 +118,9 @@ func (p Plan) htmlChange(c *engine.Change) htmlChange {
 	}
 	return out
 }
+
+// Title is the headline of the page.
+func (h htmlHead) Title() string { return h.title }
 
 // Cleared says how many fields become empty, for the page.
 func (h htmlHead) Cleared() string {

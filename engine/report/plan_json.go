@@ -22,6 +22,8 @@ type planHead struct {
 	Expires  time.Time            `json:"expires"`
 	Content  string               `json:"content"`
 	Undoes   string               `json:"undoes,omitempty"`
+	Retries  string               `json:"retries,omitempty"`
+	Lasting  []string             `json:"not_undone,omitempty"`
 	Summary  planSummary          `json:"summary"`
 	Estimate engine.Estimate      `json:"estimate"`
 	Warnings []string             `json:"warnings"`
@@ -46,6 +48,15 @@ type changeJSON struct {
 	Fields map[string]fieldJSON `json:"fields"`
 	Reason string               `json:"reason,omitempty"`
 	Error  string               `json:"error"`
+	// Conflicts are the fields in which the portal is neither as the plan saw
+	// it nor as it is to be.
+	Conflicts map[string]conflictJSON `json:"conflicts,omitempty"`
+}
+
+type conflictJSON struct {
+	Base   any `json:"base"`
+	Now    any `json:"now"`
+	Wanted any `json:"wanted"`
 }
 
 type fieldJSON struct {
@@ -82,7 +93,7 @@ func (p Plan) head() planHead {
 	h := p.Header
 	return planHead{
 		Format: h.Format, Plan: h.ID, Job: h.Job, Portal: h.Portal.Address,
-		Created: h.Created.UTC(), Expires: h.Expires.UTC(), Content: h.Content, Undoes: h.Undoes,
+		Created: h.Created.UTC(), Expires: h.Expires.UTC(), Content: h.Content, Undoes: h.Undoes, Retries: h.Retries, Lasting: h.Lasting,
 		Summary:  planSummary{Rows: h.Rows, Counts: h.Summary, Cleared: h.Cleared},
 		Estimate: h.Estimate, Warnings: list(h.Warnings), Broken: list(p.Broken), Steps: list(h.Steps),
 	}
@@ -107,6 +118,12 @@ func changeOf(c *engine.Change) changeJSON {
 	}
 	for name, f := range c.Fields {
 		out.Fields[name] = fieldJSON{plain(f.Before), plain(f.After)}
+		if f.Drifted {
+			if out.Conflicts == nil {
+				out.Conflicts = map[string]conflictJSON{}
+			}
+			out.Conflicts[name] = conflictJSON{plain(f.Before), plain(f.Now), plain(f.After)}
+		}
 	}
 	return out
 }

@@ -55,16 +55,24 @@ func (p *planText) line(format string, args ...any) {
 
 func (p *planText) heading() {
 	h := p.Header
-	title := "Plan of " + clean(h.Job)
-	if h.Undoes != "" {
-		title = "Plan that takes back run " + clean(h.Undoes)
-	}
+	title := clean(headline(h))
 	who := ""
 	if h.Portal.User != "" {
 		who = " as " + clean(h.Portal.User)
 	}
 	p.line("%s", p.headed(bold, title, " on "+clean(h.Portal.Address)+who))
 	p.line("%s", p.paint(faint, p.wrap(fmt.Sprintf("%s, plan %s", rowsOf(h), clean(h.ID)), "  ")))
+}
+
+// headline says what a plan is for.
+func headline(h *engine.Header) string {
+	switch {
+	case h.Undoes != "":
+		return "Plan that takes back run " + h.Undoes + " of " + h.Job
+	case h.Retries != "":
+		return "Plan that tries the failed rows of run " + h.Retries + " of " + h.Job + " again"
+	}
+	return "Plan of " + h.Job
 }
 
 // sums writes the table of steps; a job whose steps change nothing has none.
@@ -159,6 +167,12 @@ func (p *planText) remarks() {
 	}
 	if h.Summary.Writes() > 0 {
 		lines = append(lines, p.wrap(estimate(h.Estimate), ""))
+	}
+	if len(h.Lasting) > 0 {
+		lines = append(lines, p.paint(yellow, "What this can't take back:"))
+		for _, what := range h.Lasting {
+			lines = append(lines, "  "+p.wrap(clean(what), "  "))
+		}
 	}
 	for _, warning := range h.Warnings {
 		lines = append(lines, p.headed(yellow, "warning:", " "+clean(warning)))
@@ -276,6 +290,9 @@ func (p *planText) transition(c *engine.Change, name string, used int) string {
 	f := c.Fields[name]
 	before, after := p.names.value(c.TypeID, name, f.Before), p.names.value(c.TypeID, name, f.After)
 	created := c.Kind == engine.KindCreate && before == ""
+	if c.Kind == engine.KindDelete {
+		return p.fit(text.Snip(shown(before), longestValue, "…"), used)
+	}
 	before, after = text.Snip(shown(before), longestValue, "…"), text.Snip(shown(after), longestValue, "…")
 	if created {
 		return p.fit(after, used)

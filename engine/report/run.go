@@ -19,6 +19,8 @@ type Run struct {
 	Changes engine.Changes
 	// Rows is how many failures the text lists; 0 is all of them.
 	Rows int
+	// OnlyConflicts leaves other failures out of the list.
+	OnlyConflicts bool
 	// Next is the command to be typed next, shown at the end of the text.
 	Next string
 }
@@ -67,7 +69,7 @@ func (r *runText) heading() {
 	if res.Seconds > 0 {
 		facts = duration(res.Seconds) + ", " + facts
 	}
-	head := clean(res.Job) + " " + statusWords(res.Status)
+	head := clean(runName(res)) + " " + statusWords(res.Status)
 	r.line("%s", r.headed(statusColour(res.Status), head, " ("+facts+")"))
 	if res.Error != "" {
 		r.line("%s", r.paint(red, r.wrap(clean(res.Error), "  ")))
@@ -75,6 +77,17 @@ func (r *runText) heading() {
 	if len(res.Steps) > 0 {
 		r.line("")
 	}
+}
+
+// runName says what a run was for.
+func runName(r *engine.Result) string {
+	switch {
+	case r.Undoes != "":
+		return "undo of " + r.Job
+	case r.Retries != "":
+		return "retry of " + r.Job
+	}
+	return r.Job
 }
 
 func statusWords(s engine.Status) string {
@@ -159,6 +172,10 @@ func (r *runText) failures(ctx context.Context) error {
 	if failed+conflicts == 0 || r.Changes == nil {
 		return nil
 	}
+	failures := FailedChanges(ctx, r.Changes, "")
+	if r.OnlyConflicts {
+		failed, failures = 0, Conflicts(failures)
+	}
 	what := "Failed"
 	switch {
 	case failed == 0:
@@ -168,7 +185,7 @@ func (r *runText) failures(ctx context.Context) error {
 	}
 	r.line("\n%s", r.paint(bold, title(what, failed+conflicts, r.Rows)))
 	left := r.Rows
-	for c, err := range FailedChanges(ctx, r.Changes, "") {
+	for c, err := range failures {
 		if err != nil {
 			return err
 		}

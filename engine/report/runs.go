@@ -27,7 +27,7 @@ func Runs(runs []engine.Result, zone *time.Location) List {
 			took = duration(r.Seconds)
 		}
 		l.Rows = append(l.Rows, []any{
-			r.Run, r.Job, r.Started.In(zone).Format(time.DateTime), r.Status, took, written, failed, r.Portal,
+			r.Run, runName(&r), r.Started.In(zone).Format(time.DateTime), r.Status, took, written, failed, r.Portal,
 		})
 	}
 	return l

@@ -64,6 +64,7 @@ func (x *exchange) batch(params *array) (answer object, size int) {
 
 func (b *batch) command(name, text string, number int) *apiError {
 	r := b.run(text, number)
+	b.x.record.ran(number-1, r.err)
 	if r.err != nil {
 		b.errors.set(name, r.err.body())
 		return r.err

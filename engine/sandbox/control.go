@@ -28,9 +28,11 @@ func (p *Portal) control(r *http.Request, body io.Reader) *answer {
 	case "GET stats":
 		return jsonAnswer(p.Stats())
 	case "GET dump":
-		return &answer{status: http.StatusOK, body: p.dump()}
+		return &answer{status: http.StatusOK, body: p.Dump()}
 	case "GET history":
 		return jsonAnswer(p.History())
+	case "GET requests":
+		return jsonAnswer(p.Requests())
 	case "POST reset":
 		if err := p.Reset(); err != nil {
 			return plainAnswer(http.StatusInternalServerError, object{{"error", err.Error()}})
@@ -43,7 +45,7 @@ func (p *Portal) control(r *http.Request, body io.Reader) *answer {
 	default:
 		return plainAnswer(http.StatusNotFound, object{{
 			"error",
-			"no such control; there are GET stats, GET dump, GET history, POST reset, POST faults, POST limits",
+			"no such control; there are GET stats, GET dump, GET history, GET requests, POST reset, POST faults, POST limits",
 		}})
 	}
 }
@@ -97,12 +99,13 @@ func (p *Portal) SetLimits(rate float64, burst int) { p.limits.change(&rate, &bu
 func (p *Portal) Reset() error {
 	p.limits.reset()
 	p.stats.reset()
+	p.requests.reset()
 	return p.store.reset(p.options.Seed)
 }
 
-// dump writes all items as JSON, by entity and in the order of their ids, with
+// Dump writes all items as JSON, by entity and in the order of their ids, with
 // neither times nor counters.
-func (p *Portal) dump() []byte {
+func (p *Portal) Dump() []byte {
 	s := p.store
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -17,7 +17,8 @@ type exchange struct {
 	ctx     context.Context // ends at the cut-off of the request
 	bill    *bill
 	user    int64
-	cause   cause         // which request it is
+	cause   cause // which request it is
+	record  *requestRecord
 	half    bool          // the connection breaks half-way through a batch
 	nested  bool          // inside a batch
 	aborted bool          // the portal closed before the command began

@@ -53,7 +53,8 @@ type Options struct {
 	DataFile string
 	// Secret is the webhook's; random when empty.
 	Secret string
-	// History has every effect on an item kept for [Portal.History].
+	// History has every request and every effect on an item kept, for
+	// [Portal.Requests] and [Portal.History].
 	History bool
 	// Scopes are what the webhook was given; nil: everything.
 	Scopes []string
@@ -93,6 +94,8 @@ type Portal struct {
 	limits *limiter
 	faults *faultList
 	stats  *counters
+
+	requests requestLog
 
 	closing context.Context // ends when the portal does
 	close   context.CancelFunc

@@ -25,11 +25,13 @@ type request struct {
 	params *array
 	began  time.Time
 	number int
+	record *requestRecord // nil unless requests are recorded
 }
 
 // answer is what goes back.
 type answer struct {
 	status   int
+	code     string // of an error
 	html     bool
 	body     []byte
 	location string
@@ -90,9 +92,19 @@ func (p *Portal) answer(r *http.Request, body io.Reader, gone <-chan struct{}) *
 	return p.work(context.WithoutCancel(r.Context()), req, gone)
 }
 
-// work lets a request in, or not, and waits for what comes of it.
+// work numbers a request and sees to its answer.
 func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *answer {
 	req.number = p.stats.request()
+	if p.options.History {
+		req.record = p.requests.begin(req)
+	}
+	a := p.decide(ctx, req, gone)
+	req.record.answered(a)
+	return a
+}
+
+// decide lets a request in, or not, and waits for what comes of it.
+func (p *Portal) decide(ctx context.Context, req *request, gone <-chan struct{}) *answer {
 	if !p.limits.admit(req.client) {
 		p.stats.rejectedBucket()
 		return refusal(tooMany())
@@ -103,6 +115,7 @@ func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *
 	f := p.faults.next(req)
 	if f != nil {
 		p.stats.fault()
+		req.record.struck(f)
 		if a := p.refuse(f, req); a != nil {
 			return a
 		}
@@ -113,8 +126,10 @@ func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	done := make(chan *answer, 1)
+	req.record.letIn()
 	started := p.start(func() {
 		defer cancel()
+		defer req.record.worked()
 		defer p.stats.enter()()
 		var a *answer
 		if caught := panics.Try(func() { a = p.process(ctx, req, f) }); caught != nil {
@@ -124,6 +139,7 @@ func (p *Portal) work(ctx context.Context, req *request, gone <-chan struct{}) *
 	})
 	if !started {
 		cancel()
+		req.record.worked()
 		return &answer{drop: true}
 	}
 	if f.late() {
@@ -165,13 +181,14 @@ func (p *Portal) process(ctx context.Context, req *request, f *Fault) *answer {
 	x := &exchange{
 		portal: p, store: p.store, ctx: ctx, bill: p.limits.open(time.Now()),
 		user: webhookUser, nested: isBatch, lag: f.lag(),
-		cause: cause{request: req.number, arrived: req.began}, half: f != nil && f.kind == FaultDropMidway,
+		cause: cause{request: req.number, arrived: req.began}, record: req.record, half: f != nil && f.kind == FaultDropMidway,
 	}
 	if !isBatch && x.half {
 		return &answer{drop: true}
 	}
 	if !isBatch {
 		r := x.execute(m, req.params)
+		req.record.ran(0, r.err)
 		switch {
 		case x.aborted:
 			return &answer{drop: true}
@@ -209,7 +226,7 @@ func success(out object, r *result, commands int) *answer {
 }
 
 func refusal(err *apiError) *answer {
-	return &answer{status: err.status, body: appendJSON(nil, err.body())}
+	return &answer{status: err.status, code: err.code, body: appendJSON(nil, err.body())}
 }
 
 func tooMany() *apiError {

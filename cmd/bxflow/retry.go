@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/journal"
+)
+
+func newRetryCommand(a *app) *cobra.Command {
+	var flags planOrWriteFlags
+	c := &cobra.Command{
+		Use:   "retry RUN",
+		Short: "Plan the failed and conflicted rows of a run again",
+		Long: `Plan the job of a run again, but only for the rows and items that failed, were
+invalid or in conflict, then ask and apply. The job file and its data are read
+anew, so what was mended in them counts. Where there was a conflict, the new plan
+begins from what the portal has now: look at it before you say yes. RUN is a run's
+id, the beginning of it, or last.`,
+		Example: `  bxflow retry 20261123-140912 --plan
+  bxflow retry last --yes`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.planOrWrite(c, &flags, func(end *ending) error {
+				return a.retryCommand(c.Context(), args[0], flags, end)
+			})
+		},
+	}
+	flags.add(c)
+	return c
+}
+
+func (a *app) retryCommand(ctx context.Context, prefix string, flags planOrWriteFlags, end *ending) (err error) {
+	j, err := a.openJournal(ctx)
+	if err != nil {
+		return err
+	}
+	run, err := a.findRun(ctx, j, prefix)
+	if err != nil {
+		return err
+	}
+	retry, err := retryOf(ctx, run)
+	if err != nil {
+		return err
+	}
+	job, err := a.jobOf(run.Header())
+	if err != nil {
+		return err
+	}
+	if end != nil {
+		end.Job = job.Name
+		release, err := a.hold(ctx, j, job.Portal, job.Dir, job.Name, flags.wait)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, release()) }()
+	}
+	p, err := a.planJob(ctx, j, job, retry)
+	if err != nil {
+		return err
+	}
+	if end == nil {
+		return a.showOnly(ctx, j, p, flags.show, a.again("retry", shortRun(run.ID())))
+	}
+	return a.approveAndApply(ctx, j, p, flags.writeFlags, end)
+}
+
+// retryOf finds what a run failed on.
+func retryOf(ctx context.Context, run *journal.Run) (*engine.Retry, error) {
+	h := run.Header()
+	switch {
+	case run.Result().Status == engine.StatusRunning && !run.Crashed():
+		return nil, refused("run %s is not over: %s is at it", run.ID(), run.Owner())
+	case h.Undoes != "":
+		return nil, usage("run %s takes back another one; undo that one again instead: bxflow undo %s", run.ID(), shortRun(h.Undoes))
+	}
+	retry, failures, err := engine.Failures(ctx, run.ID(), h.Rows, run)
+	if err != nil {
+		return nil, err
+	}
+	if failures == 0 {
+		return nil, usage("nothing to retry: no row of run %s failed", run.ID())
+	}
+	return retry, nil
+}
+
+// jobOf reads the job of a plan again, with the parameters that it had. What was
+// mended since counts.
+func (a *app) jobOf(h *engine.Header) (*engine.Job, error) {
+	if _, err := os.Stat(h.JobFile); err != nil {
+		return nil, usage("the job file of the run can't be read again from this folder: %w", err)
+	}
+	given := a.flags.params
+	for name, value := range h.Params {
+		a.flags.params = append([]string{name + "=" + value}, a.flags.params...)
+	}
+	job, err := a.loadJob(h.JobFile, false)
+	a.flags.params = given
+	return job, err
+}

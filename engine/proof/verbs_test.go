@@ -1,0 +1,111 @@
+package proof_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/bxflow/bxflow/engine/sandbox"
+)
+
+// verb is a job that does one thing to a hundred and more items, in several
+// requests.
+type verb struct {
+	name   string
+	seed   string
+	method string // by which it writes first
+	job    string
+	rows   func(tb testing.TB) string // nil: none
+}
+
+// verbs are all that write.
+func verbs() []verb {
+	return []verb{
+		{
+			name: "import", seed: "demo,contacts=30,items=1", method: "crm.item.add", rows: importRows,
+			job: `  - read: rows.csv
+  - import: contact
+    match: CPF
+    fields:
+      CPF: ${{ row.cpf }}
+      name: ${{ row.nome }}
+      phone: ${{ row.celular }}
+`,
+		},
+		{
+			name: "import without automation", seed: "demo,contacts=30,items=1", method: "crm.item.batchimport", rows: importRows,
+			job: `  - read: rows.csv
+  - import: contact
+    match: CPF
+    automation: off
+    fields:
+      CPF: ${{ row.cpf }}
+      name: ${{ row.nome }}
+      phone: ${{ row.celular }}
+`,
+		},
+		{
+			name: "create", seed: "demo,contacts=2,items=1", method: "crm.item.add",
+			rows: func(testing.TB) string {
+				var b strings.Builder
+				b.WriteString("n;nome\n")
+				for n := range 120 {
+					fmt.Fprintf(&b, "%d;Cliente %d\n", n, n)
+				}
+				return b.String()
+			},
+			job: `  - read: rows.csv
+    key: n
+  - create: Onboarding
+    category: Clients
+    fields: {title: "Onboarding of ${{ row.nome }}"}
+`,
+		},
+		{
+			name: "update", seed: "demo,contacts=2,items=120", method: "crm.item.update",
+			job: `  - select: Onboarding
+    id: card
+    where: {">id": 0}
+  - update: card
+    set: {Notes: "Seen as ${{ card.title }}", Priority: High}
+`,
+		},
+		{
+			name: "move", seed: "demo,contacts=2,items=160", method: "crm.item.update",
+			job: `  - select: Onboarding
+    id: card
+    where: {category: Clients}
+  - move: card
+    to: Lost
+`,
+		},
+	}
+}
+
+// importRows are new people, and some that the portal knows under other names.
+func importRows(tb testing.TB) string {
+	tb.Helper()
+	p, err := sandbox.New(sandbox.Options{Seed: "demo,contacts=30,items=1"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer p.Close()
+	var dump struct {
+		Contact []struct {
+			CPF string `json:"UF_CRM_1737980095947"`
+		} `json:"contact"`
+	}
+	if err := json.Unmarshal(p.Dump(), &dump); err != nil {
+		tb.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("cpf;nome;celular\n")
+	for n, c := range dump.Contact {
+		fmt.Fprintf(&b, "%s;Renomeado %d;+551190000%04d\n", c.CPF, n, n)
+	}
+	for n := range 100 {
+		fmt.Fprintf(&b, "%011d;Novo %d;+551198000%04d\n", 50_000_000_000+n, n, n)
+	}
+	return b.String()
+}
