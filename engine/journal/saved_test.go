@@ -163,15 +163,21 @@ func TestImport_refusesEveryCutAndFlip(t *testing.T) {
 	t.Parallel()
 	_, file := savedPlan(t)
 	j := openIn(t, t.TempDir())
-	for at := 0; at < len(file); at += 61 {
-		if _, err := j.Import(t.Context(), strings.NewReader(file[:at])); err == nil {
-			t.Fatalf("a plan cut after %d bytes was taken", at)
+	refused := func(what string, text []byte) {
+		t.Helper()
+		_, err := j.Import(t.Context(), bytes.NewReader(text))
+		if bad, ok := errors.AsType[*journal.SavedError](err); !ok || bad.Line < 1 || bad.Line > 13 {
+			t.Fatalf("%s: got %v", what, err)
 		}
+	}
+	for _, at := range places(len(file), 150) {
+		refused(fmt.Sprintf("cut after %d bytes", at), []byte(file[:at]))
 		flipped := []byte(file)
 		flipped[at] ^= 1 << (at % 8)
-		if _, err := j.Import(t.Context(), bytes.NewReader(flipped)); err == nil {
-			t.Fatalf("a plan with another byte %d was taken", at)
-		}
+		refused(fmt.Sprintf("another byte %d", at), flipped)
+	}
+	if plans(t, j) {
+		t.Error("there is a plan")
 	}
 }
 
