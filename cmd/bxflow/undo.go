@@ -168,28 +168,6 @@ func (a *app) findRun(ctx context.Context, j *journal.Journal, name string) (*jo
 	return run, err
 }
 
-// openPortalOf opens the portal of a plan, which may have other fields and
-// stages by now.
-func (a *app) openPortalOf(ctx context.Context, h *engine.Header) (*planned, error) {
-	t, err := a.resolve(h.PortalRef, filepath.Dir(h.JobFile))
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.open(t)
-	if err != nil {
-		return nil, err
-	}
-	before := s.Usage()
-	catalog, err := s.Catalog(ctx, h.Needs)
-	if err != nil {
-		return nil, err
-	}
-	if catalog.Portal.ID != h.Portal.ID {
-		return nil, refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, catalog.Portal.Address)
-	}
-	return &planned{session: s, catalog: catalog, before: before}, nil
-}
-
 // settleDoubts makes sure that of a run that was cut short nothing is in doubt,
 // and says whether it has more to do. To see a plan only, nothing is touched.
 func (a *app) settleDoubts(ctx context.Context, run *journal.Run, p *planned, write bool) (unfinished bool, err error) {
