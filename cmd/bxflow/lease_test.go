@@ -272,3 +272,21 @@ func TestLease_killedHolder(t *testing.T) {
 		})
 	}
 }
+
+// A run that was killed under another state folder may have left requests under
+// way: the next one waits until the portal must be done with them.
+func TestLease_killedWithAnotherState(t *testing.T) {
+	t.Parallel()
+	c := newContention(t, 200)
+	if err := c.box.SetFaults("late:method=crm.item.add,nth=1,delay=900ms"); err != nil {
+		t.Fatal(err)
+	}
+	killed := c.start("a", fast("run", "many.yaml")...)
+	c.until(killed, "loses an answer", func() bool { return c.box.Stats().Faults > 0 })
+	killed.signal(syscall.SIGKILL)
+	<-killed.ended
+	if told := c.start("b", fast("run", "many.yaml")...).end(exitDone); !strings.Contains(told, "left requests under way") {
+		t.Errorf("it says %q, want that it waits", told)
+	}
+	c.once()
+}
