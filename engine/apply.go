@@ -145,20 +145,8 @@ func (r *runner) guard(cancel context.CancelCauseFunc, err error) error {
 // recall takes up what an interrupted run left in doubt, and which items it
 // found to be in conflict.
 func (r *runner) recall(ctx context.Context) error {
-	var doubts []*Change
-	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateSent, StateUnknown}}) {
-		if err != nil {
-			return err
-		}
-		doubts = append(doubts, c)
-	}
-	made, err := r.needed(ctx, doubts)
-	if err != nil {
+	if err := r.recallDoubts(ctx); err != nil {
 		return err
-	}
-	r.queue.add(nil, made, time.Time{}) // what was not done is sent again with the ids of these
-	for _, c := range doubts {
-		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
 	}
 	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateConflict}}) {
 		if err != nil {
@@ -173,6 +161,38 @@ func (r *runner) recall(ctx context.Context) error {
 		return err
 	}
 	return r.tally.begin(r.o, totals)
+}
+
+// recallDoubts takes up what an interrupted run left in doubt, and the ids of the
+// items that it needs: it may have to be sent again.
+func (r *runner) recallDoubts(ctx context.Context) error {
+	var doubts []*Change
+	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateSent, StateUnknown}}) {
+		if err != nil {
+			return err
+		}
+		doubts = append(doubts, c)
+	}
+	made, err := r.made(ctx, doubts)
+	if err != nil {
+		return err
+	}
+	r.queue.know(made)
+	for _, c := range doubts {
+		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
+	}
+	return nil
+}
+
+// made returns what became of the items that changes need.
+func (r *runner) made(ctx context.Context, changes []*Change) (map[string]Made, error) {
+	refs := map[string]bool{}
+	for _, c := range changes {
+		for _, ref := range c.Needs {
+			refs[ref] = true
+		}
+	}
+	return r.o.Log.Made(ctx, slices.Sorted(maps.Keys(refs)))
 }
 
 // load feeds the queue from the journal, as far as its window allows.
@@ -219,7 +239,7 @@ func stopped(ctx context.Context, err error) error {
 
 // admit puts changes into the queue, behind what they need.
 func (r *runner) admit(ctx context.Context, page []*Change) error {
-	made, err := r.needed(ctx, page)
+	made, err := r.made(ctx, page)
 	if err != nil {
 		return err
 	}
@@ -229,17 +249,6 @@ func (r *runner) admit(ctx context.Context, page []*Change) error {
 		seen = time.Time{}
 	}
 	return r.settle(ctx, r.queue.add(page, made, seen))
-}
-
-// needed returns what became of the planned items that changes need.
-func (r *runner) needed(ctx context.Context, changes []*Change) (map[string]Made, error) {
-	refs := map[string]bool{}
-	for _, c := range changes {
-		for _, ref := range c.Needs {
-			refs[ref] = true
-		}
-	}
-	return r.o.Log.Made(ctx, slices.Sorted(maps.Keys(refs)))
 }
 
 // work sends batches, resolves doubts and looks for drift until nothing is left.
@@ -464,6 +473,9 @@ func (r *runner) command(t *task) (Command, error) {
 		return cmd, nil // its fields are the image of before
 	}
 	for name, f := range c.Fields {
+		if ref := r.queue.unmade(f.After); ref != "" {
+			return Command{}, fmt.Errorf("planned item %s has no id, and %s is to hold it", ref, name)
+		}
 		if len(f.Add)+len(f.Remove) > 0 {
 			if cmd.Multi == nil {
 				cmd.Multi = map[string][]MultiValue{}
@@ -506,4 +518,24 @@ func (q *queue) resolve(v any) any {
 	default:
 		return v
 	}
+}
+
+// unmade names a planned item in a value whose id is not known; empty if there
+// is none. The portal would take the zero for no link at all.
+func (q *queue) unmade(v any) string {
+	switch v := v.(type) {
+	case expression.Ref:
+		if q.made(v.Step) == 0 {
+			return v.Step
+		}
+	case expression.Text:
+		return q.unmade(v.Parts)
+	case []any:
+		for _, e := range v {
+			if ref := q.unmade(e); ref != "" {
+				return ref
+			}
+		}
+	}
+	return ""
 }

@@ -108,19 +108,7 @@ func interrupted(t *testing.T, after time.Duration) {
 		w := newWorld(t, sandbox.Options{Rate: 2, Burst: 10, RequestLimit: 4 * time.Second, Latency: 300 * time.Millisecond})
 		w.rows(manyRows(500))
 		h, _ := w.plan(w.job(onboarding))
-		client := w.open()
-		catalog, err := client.Catalog(t.Context(), h.Needs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		run, err := w.journal.Begin(t.Context(), h.ID, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := engine.ApplyOptions{
-			Header: h, RunID: run.ID(), Started: time.Now(), Catalog: catalog, Reader: client, Writer: client, Gauge: client,
-			Log: run, Fence: 5 * time.Second,
-		}
+		o := w.options(h)
 		ctx, cancel := context.WithTimeout(t.Context(), after)
 		defer cancel()
 		result, err := engine.Apply(ctx, o)
@@ -130,20 +118,10 @@ func interrupted(t *testing.T, after time.Duration) {
 		if took := time.Since(o.Started); took > 6*time.Second {
 			t.Errorf("it took %s to stop", took)
 		}
-		left := 0
-		for c, err := range run.Changes(t.Context(), engine.Filter{States: []engine.State{engine.StateSent, engine.StateUnknown}}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("change %d is %s", c.Seq, c.State)
-			left++
-		}
-		if left > 0 {
+		if left := w.count(o.Log, engine.StateSent) + w.count(o.Log, engine.StateUnknown); left > 0 {
 			t.Errorf("%d changes are in doubt, want what was in flight to be finished", left)
 		}
-		if err := run.Resume(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		w.resume(&o)
 		result, err = engine.Apply(t.Context(), o)
 		if err != nil || result.Status != engine.StatusSucceeded {
 			t.Fatalf("the rest ends %s with error %v", result.Status, err)
@@ -188,4 +166,44 @@ func TestOnErrorStopsBeforeWriting(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What an interrupted run left in doubt and has to send again still knows the
+// items that it links to.
+func TestResumedDoubtsKeepTheirLinks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{RequestLimit: 4 * time.Second, Faults: []string{"drop-before:method=crm.item.add,nth=2"}})
+		w.rows(manyRows(4)) // the contacts are one request, the cards another one
+		h, _ := w.plan(w.job(onboarding))
+		catalog, err := w.client.Catalog(t.Context(), h.Needs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := w.journal.Begin(t.Context(), h.ID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := engine.ApplyOptions{
+			Header: h, RunID: run.ID(), Started: time.Now(), Catalog: catalog, Reader: w.client, Writer: w.client, Gauge: w.client,
+			Log: run, Fence: 5 * time.Second,
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := engine.Apply(ctx, o); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("run ends with error %v, want an interruption", err)
+		}
+		if err := run.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if result, err := engine.Apply(t.Context(), o); err != nil || result.Status != engine.StatusSucceeded {
+			t.Fatalf("the rest ends %v with error %v", result, err)
+		}
+		complete(t, w, 4)
+		for _, c := range w.items("dynamic_128") {
+			if strings.HasPrefix(fmt.Sprint(c["title"]), "Card of") && c["contactId"] == nil {
+				t.Errorf("%v has no contact", c["title"])
+			}
+		}
+	})
 }

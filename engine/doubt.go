@@ -140,7 +140,7 @@ func (r *runner) resolveItems(ctx context.Context, typeID int, tasks []*task) er
 		switch {
 		case c.Kind == KindDelete && !there, c.Kind != KindDelete && there && r.holds(entity, c, item):
 			c.State, c.Error = StateDone, ""
-		case c.Kind != KindDelete && !there:
+		case c.Kind != KindDelete && !there && !r.queue.ours(c.Ref): // lists may not show yet what was just made
 			c.State, c.Error = StateConflict, fmt.Sprintf("%s %d is gone", entity.Name, c.ID)
 		case looked.Sub(time.UnixMilli(c.SentAt)) >= r.o.Fence:
 			c.State, c.Error = StatePlanned, ""

@@ -266,6 +266,8 @@ func (r *runner) drifted(entity *Entity, c *Change, item Item, there bool, busy 
 	case !there && c.Kind == KindDelete:
 		c.State = StateUnchanged
 		return true
+	case !there && r.queue.ours(c.Ref):
+		return false // lists may not show yet what was just made; if it is gone, the portal will say so
 	case !there:
 		c.State, c.Error = StateConflict, fmt.Sprintf("%s %d is gone", entity.Name, c.ID)
 		return true

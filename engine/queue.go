@@ -147,17 +147,9 @@ func (q *queue) room(ctx context.Context) bool {
 // It returns the changes that can't be done, because an item that they need was
 // not made.
 func (q *queue) add(changes []*Change, made map[string]Made, seen time.Time) []*Change {
+	q.know(made)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for ref, m := range made {
-		switch {
-		case !m.State.Final():
-		case m.Kind == KindDelete:
-			q.noteGone(ref, m.State)
-		default:
-			q.note(ref, m)
-		}
-	}
 	var skipped []*Change
 	for _, c := range changes {
 		if reason := q.impossible(c); reason != "" {
@@ -171,6 +163,21 @@ func (q *queue) add(changes []*Change, made map[string]Made, seen time.Time) []*
 	}
 	q.wakeLocked()
 	return skipped
+}
+
+// know takes in what became of planned items in earlier processes or pages.
+func (q *queue) know(made map[string]Made) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for ref, m := range made {
+		switch {
+		case !m.State.Final():
+		case m.Kind == KindDelete:
+			q.noteGone(ref, m.State)
+		default:
+			q.note(ref, m)
+		}
+	}
 }
 
 // note takes in what became of a planned item. A conflict leaves the id of an

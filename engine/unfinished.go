@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/sourcegraph/conc/pool"
 )
@@ -19,11 +18,8 @@ func SettleDoubts(ctx context.Context, o ApplyOptions) error {
 	if err := r.tally.begin(&o, nil); err != nil {
 		return err
 	}
-	for c, err := range o.Log.Changes(ctx, Filter{States: []State{StateSent, StateUnknown}}) {
-		if err != nil {
-			return err
-		}
-		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
+	if err := r.recallDoubts(ctx); err != nil {
+		return err
 	}
 	r.queue.close()
 	p := pool.New().WithErrors().WithFirstError()
