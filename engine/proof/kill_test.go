@@ -65,7 +65,7 @@ type killings struct {
 // as if nothing had happened.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	k := killings{kills: 200, rows: 10_000, planned: 16}
+	k := killings{kills: 200, rows: 10_000, planned: 12}
 	if long() {
 		k = killings{kills: 2000, rows: 10_000, planned: 100}
 	}
@@ -74,31 +74,32 @@ func TestKill(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	calm := newWorld(t, worldOptions{request: 2 * time.Second, job: onboarding, rows: onboardingRows(k.rows)})
 	calm.finish()
-	calm.judge("onboarding undisturbed")
+	calm.judge("onboarding, undisturbed")
+	calls := calm.portal.Stats().ByMethod
 	want := contents(t, calm.portal)
-	for done := 0; done < k.kills; {
-		w := newWorld(t, worldOptions{
-			sandbox: sandbox.Options{Faults: []string{
-				fmt.Sprintf("drop-after:p=0.03,seed=%d", random.Uint64()>>1), fmt.Sprintf("drop-before:p=0.03,seed=%d", random.Uint64()>>1),
-				fmt.Sprintf("limit-503:p=0.05,seed=%d", random.Uint64()>>1), fmt.Sprintf("truncate:p=0.02,seed=%d", random.Uint64()>>1),
-				fmt.Sprintf("html-502:p=0.02,seed=%d", random.Uint64()>>1),
-			}},
-			request: 2 * time.Second, job: onboarding, rows: onboardingRows(k.rows),
-		})
-		h := hunt{world: w, random: random, killings: k, window: 500 * time.Millisecond}
-		h.killings.kills -= done
-		h.kill()
-		w.finish()
-		w.judge("kill -9 at random moments")
-		for _, d := range differences(want, contents(t, w.portal)) {
-			t.Errorf("the portal is not as without kills: %s", d)
-		}
-		done += w.kills
-		t.Logf("%d kills, %d processes, %d faults, %d requests, %d journals read", w.kills, w.lives, w.portal.Stats().Faults, len(w.evidence.Requests), len(w.evidence.Journals))
-		if w.kills == 0 {
-			t.Fatal("nothing was killed")
-		}
+
+	var faults []string
+	for _, f := range []string{"drop-after:p=0.03", "drop-before:p=0.03", "limit-503:p=0.05", "truncate:p=0.02", "html-502:p=0.02"} {
+		faults = append(faults, fmt.Sprintf("%s,seed=%d", f, random.Uint64()))
 	}
+	h := hunt{
+		world: newWorld(t, worldOptions{
+			sandbox: sandbox.Options{Faults: faults}, request: 2 * time.Second, job: onboarding, rows: onboardingRows(k.rows),
+		}),
+		killings: k, random: random, window: time.Second, writes: writes(calls),
+	}
+	h.kill()
+	h.finish()
+	h.judge("kill -9 at random moments")
+	for _, d := range differences(want, contents(t, h.portal)) {
+		t.Errorf("the portal is not as without kills: %s", d)
+	}
+	t.Logf("%d kills, %d of them after the end, %d processes, %d faults, %d requests, %d without kills",
+		h.world.kills, h.late, h.lives, h.portal.Stats().Faults, len(h.evidence.Requests), len(calm.evidence.Requests))
+}
+
+func writes(calls map[string]sandbox.MethodStats) int {
+	return calls["crm.item.add"].Calls + calls["crm.item.update"].Calls
 }
 
 // hunt kills processes of one world.
@@ -108,20 +109,21 @@ type hunt struct {
 
 	random *rand.Rand
 	window time.Duration // how long a process that applies may live at most
+	writes int           // how many the job takes
+	over   bool          // the job is done: it is begun again, and killed
+	late   int           // how many kills came after that
 }
 
-// kill kills as many processes as it should, or until the job is done.
+// kill kills as many processes as it should.
 func (h *hunt) kill() {
 	h.t.Helper()
-	for every := max(1, h.killings.kills/6); h.world.kills < h.killings.kills; {
-		args, lives := resume, h.window
-		if h.world.kills < h.planned {
-			args, lives = run, 3*time.Second
+	every := max(1, h.killings.kills/6)
+	for h.world.kills < h.killings.kills {
+		args, window := resume, h.window
+		if h.over || h.world.kills < h.planned {
+			args, window = run, 3*time.Second
 		}
-		killed, over := h.live(args, time.Duration(h.random.Int64N(int64(lives))))
-		if over {
-			return
-		}
+		killed := h.live(args, time.Duration(h.random.Int64N(int64(window))))
 		if killed && h.world.kills%every == 0 {
 			h.note()
 		}
@@ -130,21 +132,19 @@ func (h *hunt) kill() {
 }
 
 // pace lets processes live shorter when the job is nearer to its end than the
-// test, and longer when it is not.
+// killing, and longer when it is not.
 func (h *hunt) pace() {
-	writes := h.portal.Stats().ByMethod
-	done := float64(writes["crm.item.add"].Calls+writes["crm.item.update"].Calls) / (2.53 * float64(h.rows))
-	if done > float64(h.world.kills)/float64(h.killings.kills) {
-		h.window = max(h.window*9/10, 20*time.Millisecond)
+	done := float64(writes(h.portal.Stats().ByMethod)) / float64(h.writes)
+	if done > 0.95*float64(h.world.kills)/float64(h.killings.kills) {
+		h.window = max(h.window*4/5, 20*time.Millisecond)
 	} else {
-		h.window = min(h.window*11/10, 5*time.Second)
+		h.window = min(h.window*6/5, 5*time.Second)
 	}
 }
 
 // live begins a process and kills it after a while, unless it ended before: with
-// nothing to resume, or because the portal failed too often, or since all is
-// done.
-func (h *hunt) live(args []string, while time.Duration) (killed, over bool) {
+// nothing to resume, because the portal failed too often, or since all is done.
+func (h *hunt) live(args []string, while time.Duration) (killed bool) {
 	h.t.Helper()
 	l := h.start(programShips, nil, args...)
 	timer := time.AfterFunc(while, func() { _ = l.Process.Kill() }) // it may have ended by itself
@@ -153,15 +153,18 @@ func (h *hunt) live(args []string, while time.Duration) (killed, over bool) {
 	switch {
 	case l.killed():
 		h.world.kills++
-		return true, false
+		if h.over {
+			h.late++
+		}
+		return true
 	case code == exitUsage && strings.Contains(l.stderr.String(), "nothing to resume"):
 		return h.live(run, while)
 	case code == 0 && result != nil:
-		return false, true
+		h.over = true
 	case code != exitUnfinished:
 		h.t.Fatalf("exit %d of %s", code, l.tells())
 	}
-	return false, false
+	return false
 }
 
 // differences are the lines that one text has and the other lacks, the first
