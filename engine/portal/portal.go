@@ -130,7 +130,7 @@ func Open(o Options) (*Client, error) {
 		wire: newWire(o.Address, o.Transport, requestTimeout(o.Limits), o.Logger),
 		governor: &governor{
 			limits: o.Limits, user: strconv.FormatInt(o.Address.User, 10), gate: newGate(),
-			store: newStore(o.State, host, o.Logger),
+			store: newStore(o.State, host, o.Limits, o.Logger),
 		},
 		logger: o.Logger, id: id,
 		catalogs: map[string]cachedCatalog{}, empty: map[int]time.Time{},
