@@ -236,7 +236,7 @@ func (c *Client) post(ctx context.Context, t *ticket, calls []call, body []byte,
 	}
 	for _, r := range replies {
 		if r.Err != nil {
-			r.Err.Message = c.Address().scrub(r.Err.Message)
+			c.Address().scrubError(r.Err)
 		}
 	}
 	c.governor.done(ctx, t, report{fault: fault, outer: result.Time, replies: replies})
