@@ -108,19 +108,7 @@ func interrupted(t *testing.T, after time.Duration) {
 		w := newWorld(t, sandbox.Options{Rate: 2, Burst: 10, RequestLimit: 4 * time.Second, Latency: 300 * time.Millisecond})
 		w.rows(manyRows(500))
 		h, _ := w.plan(w.job(onboarding))
-		client := w.open()
-		catalog, err := client.Catalog(t.Context(), h.Needs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		run, err := w.journal.Begin(t.Context(), h.ID, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := engine.ApplyOptions{
-			Header: h, RunID: run.ID(), Started: time.Now(), Catalog: catalog, Reader: client, Writer: client, Gauge: client,
-			Log: run, Fence: 5 * time.Second,
-		}
+		o := w.options(h)
 		ctx, cancel := context.WithTimeout(t.Context(), after)
 		defer cancel()
 		result, err := engine.Apply(ctx, o)
@@ -130,20 +118,10 @@ func interrupted(t *testing.T, after time.Duration) {
 		if took := time.Since(o.Started); took > 6*time.Second {
 			t.Errorf("it took %s to stop", took)
 		}
-		left := 0
-		for c, err := range run.Changes(t.Context(), engine.Filter{States: []engine.State{engine.StateSent, engine.StateUnknown}}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("change %d is %s", c.Seq, c.State)
-			left++
-		}
-		if left > 0 {
+		if left := w.count(o.Log, engine.StateSent) + w.count(o.Log, engine.StateUnknown); left > 0 {
 			t.Errorf("%d changes are in doubt, want what was in flight to be finished", left)
 		}
-		if err := run.Resume(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		w.resume(&o)
 		result, err = engine.Apply(t.Context(), o)
 		if err != nil || result.Status != engine.StatusSucceeded {
 			t.Fatalf("the rest ends %s with error %v", result.Status, err)

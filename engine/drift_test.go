@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -188,6 +189,68 @@ func TestStalePlanOnAdoptedItems(t *testing.T) {
 		}
 		if got := w.named("dynamic_128", "title", "Card of Cliente Um")[0]["stageId"]; got != "DT128_42:SUCCESS" {
 			t.Errorf("the card is in %v, want it where it was put\n%+v", got, result.Steps)
+		}
+	})
+}
+
+// What is changed while a long run is on its way is seen, too: an item is read
+// again just before its turn. The other changes cost little more for it.
+func TestDriftWhileTheRunIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1200
+		w := newWorld(t, sandbox.Options{Seed: fmt.Sprintf("demo,contacts=%d", n), Rate: 0.2, Burst: 5, RequestLimit: time.Minute})
+		h, _ := w.plan(w.job("\n  - select: contact\n  - update: contact\n    set: {post: Boss}\n  - update: contact\n    set: {secondName: Ana}\n"))
+		edited := make(chan struct{})
+		go func() {
+			defer close(edited)
+			later(t, 2*time.Minute)
+			w.sandbox.SetLimits(0, 0)
+			w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": n - 1, "fields": map[string]any{"post": "Queen"}})
+			w.sandbox.SetLimits(0.2, 5)
+		}()
+		requests := w.sandbox.Stats().Requests
+		result := w.apply(h)
+		<-edited
+		if got := result.Steps[0]; got.Updated != n-1 || got.Conflicts != 1 {
+			t.Errorf("%+v, want one conflict", got)
+		}
+		if got := result.Steps[1]; got.Updated != n-1 || got.Skipped != 1 {
+			t.Errorf("%+v, want the item's other change to be skipped", got)
+		}
+		if got := w.errors(result.Run); !strings.Contains(got, `post was "`) || !strings.Contains(got, `is "Queen" now, and was to be "Boss"`) {
+			t.Errorf("it says %q", got)
+		}
+		// 48 batches, and a look every 20 seconds of 240.
+		if got := w.sandbox.Stats().Requests - requests; got > 2*n/50+16 {
+			t.Errorf("%d requests, want at most %d", got, 2*n/50+16)
+		}
+	})
+}
+
+// A run that is resumed keeps off the items that it found in conflict before.
+func TestConflictsAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{Seed: "demo,contacts=120", Rate: 1, Burst: 4, RequestLimit: 4 * time.Second, Latency: time.Second})
+		h, _ := w.plan(w.job("\n  - select: contact\n  - update: contact\n    set: {post: Boss}\n  - update: contact\n    set: {secondName: Ana}\n"))
+		w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": 1, "fields": map[string]any{"post": "Queen"}})
+		w.saved = true
+		o := w.options(h)
+		for after := 2 * time.Second; ; after = time.Second {
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			result, err := engine.Apply(ctx, o)
+			cancel()
+			if err == nil {
+				if got := result.Steps[1]; got.Updated != 119 || got.Skipped != 1 {
+					t.Errorf("%+v, want one skipped", got)
+				}
+				return
+			}
+			if result.Status != engine.StatusInterrupted {
+				t.Fatal(err)
+			}
+			w.resume(&o)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -223,4 +224,68 @@ func TestUndoSeesDrift(t *testing.T) {
 	if got := w.named("contact", "name", "Cliente Dois"); len(got) != 0 {
 		t.Error("another contact was kept")
 	}
+}
+
+// A run that was cut short with answers lost can be taken back: what became of
+// its last changes is found out first, and it can't be resumed afterwards.
+func TestUndoOfAnInterruptedRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{
+			Rate: 2, Burst: 10, RequestLimit: 4 * time.Second, Latency: 300 * time.Millisecond,
+			Faults: []string{"drop-after:after=14,p=0.5,seed=3", "drop-before:after=14,p=0.3,seed=4"},
+		})
+		w.rows(manyRows(500))
+		before := w.portal()
+		h, _ := w.plan(w.job(onboarding))
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		o := w.options(h)
+		if result, err := engine.Apply(ctx, o); err == nil || result.Status != engine.StatusInterrupted {
+			t.Fatalf("run ends %s with %v, want an interruption", result.Status, err)
+		}
+		if err := w.sandbox.SetFaults(); err != nil {
+			t.Fatal(err)
+		}
+		doubts, planned := w.count(o.Log, engine.StateUnknown)+w.count(o.Log, engine.StateSent), w.count(o.Log, engine.StatePlanned)
+		if doubts == 0 || planned == 0 {
+			t.Fatalf("%d changes are in doubt and %d to be done, want both", doubts, planned)
+		}
+		if err := engine.SettleDoubts(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.count(o.Log, engine.StateUnknown) + w.count(o.Log, engine.StateSent); n != 0 {
+			t.Fatalf("%d changes are in doubt still", n)
+		}
+		undo := w.planUndo(o.RunID, false)
+		if undo.Summary.Delete < doubts/2 {
+			t.Errorf("the undo deletes %d items, and %d creates were in doubt", undo.Summary.Delete, doubts)
+		}
+		if err := engine.Abandon(t.Context(), o.Log, "given up: the run was undone"); err != nil {
+			t.Fatal(err)
+		}
+		w.saved = true
+		if result := w.apply(undo); result.Status != engine.StatusSucceeded {
+			t.Errorf("undo ends %s: %s\n%s", result.Status, result.Error, w.errors(result.Run))
+		}
+		if diff := gocmp.Diff(before, w.portal()); diff != "" {
+			t.Errorf("after the undo (-before +now):\n%s", diff)
+		}
+		open, err := w.journal.Unfinished(t.Context())
+		if err != nil || len(open) != 0 {
+			t.Errorf("%d runs can be resumed, want none: %v", len(open), err)
+		}
+	})
+}
+
+// count counts the changes of a run in a state.
+func (w *world) count(log engine.Log, s engine.State) (n int) {
+	w.t.Helper()
+	for _, err := range log.Changes(w.t.Context(), engine.Filter{States: []engine.State{s}}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		n++
+	}
+	return n
 }

@@ -142,6 +142,12 @@ func (w *world) apply(h *engine.Header) *engine.Result {
 // tryApply applies a plan and returns what comes of it.
 func (w *world) tryApply(h *engine.Header) (*engine.Result, error) {
 	w.t.Helper()
+	return engine.Apply(w.t.Context(), w.options(h))
+}
+
+// options begin a run of a plan.
+func (w *world) options(h *engine.Header) engine.ApplyOptions {
+	w.t.Helper()
 	client := w.client
 	catalog, err := client.Catalog(w.t.Context(), h.Needs)
 	if err != nil {
@@ -152,10 +158,25 @@ func (w *world) tryApply(h *engine.Header) (*engine.Result, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return engine.Apply(w.t.Context(), engine.ApplyOptions{
+	return engine.ApplyOptions{
 		Header: h, RunID: run.ID(), Started: started, Catalog: catalog, Reader: client, Writer: client, Gauge: client,
 		Log: run, Fence: w.limits.Request * 5 / 4, Strict: w.strict, Recheck: w.saved,
-	})
+	}
+}
+
+// resume makes a run that was cut short go on, as another start of the program
+// would.
+func (w *world) resume(o *engine.ApplyOptions) {
+	w.t.Helper()
+	run, err := w.journal.Run(w.t.Context(), o.RunID)
+	if err == nil {
+		err = run.Resume(w.t.Context())
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	client := w.open()
+	o.Log, o.Reader, o.Writer, o.Gauge, o.Started, o.Recheck = run, client, client, client, time.Now(), true
 }
 
 // errors joins what a run says of changes that did not make it.

@@ -11,48 +11,30 @@ import (
 	"github.com/bxflow/bxflow/engine/journal"
 )
 
-type retryFlags struct {
-	writeFlags
-
-	show planFlags
-	plan bool // only show it
-}
-
 func newRetryCommand(a *app) *cobra.Command {
-	var flags retryFlags
+	var flags planOrWriteFlags
 	c := &cobra.Command{
 		Use:   "retry RUN",
 		Short: "Plan the failed and conflicted rows of a run again",
 		Long: `Plan the job of a run again, but only for the rows and items that failed, were
 invalid or in conflict, then ask and apply. The job file and its data are read
-anew, so what was mended in them counts. What conflicts had come between is what
-the new plan begins from: look at it before you say yes.`,
+anew, so what was mended in them counts. Where there was a conflict, the new plan
+begins from what the portal has now: look at it before you say yes. RUN is a run's
+id, the beginning of it, or last.`,
 		Example: `  bxflow retry 20261123-140912 --plan
-  bxflow retry 20261123-140912 --yes`,
+  bxflow retry last --yes`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if flags.plan || flags.show.out != "" {
-				if err := a.formats("text", "json", "html", "csv"); err != nil {
-					return err
-				}
-				return a.retryCommand(c.Context(), args[0], flags, nil)
-			}
-			if err := a.formats("text", "json"); err != nil {
-				return err
-			}
-			if err := a.mayWrite(c, &flags.writeFlags); err != nil {
-				return err
-			}
-			var end ending
-			return a.tellEnd(c.Context(), &end, a.retryCommand(c.Context(), args[0], flags, &end))
+			return a.planOrWrite(c, &flags, func(end *ending) error {
+				return a.retryCommand(c.Context(), args[0], flags, end)
+			})
 		},
 	}
 	flags.add(c)
-	flags.show.addPlanOnly(c, &flags.plan)
 	return c
 }
 
-func (a *app) retryCommand(ctx context.Context, prefix string, flags retryFlags, end *ending) (err error) {
+func (a *app) retryCommand(ctx context.Context, prefix string, flags planOrWriteFlags, end *ending) (err error) {
 	j, err := a.openJournal(ctx)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -89,10 +88,7 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 	if err != nil {
 		return err
 	}
-	run, err := j.Run(ctx, prefix)
-	if _, ok := errors.AsType[*journal.UnknownError](err); ok {
-		return usage("%w", err)
-	}
+	run, err := a.findRun(ctx, j, prefix)
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,9 @@ import (
 )
 
 type undoFlags struct {
-	writeFlags
+	planOrWriteFlags
 
-	show planFlags
-	plan bool // only show it
-	all  bool // take back what somebody has changed since, too
+	all bool // take back what somebody has changed since, too
 }
 
 func newUndoCommand(a *app) *cobra.Command {
@@ -29,39 +27,55 @@ func newUndoCommand(a *app) *cobra.Command {
 deleted, what it changed gets its values of before, what it deleted is made again
 under a new id. An item that somebody has changed since is listed and left alone,
 with what it links to. What can't be taken back, such as robots that ran, is said
-before it asks. An undo is a run: it can be resumed, and undone.`,
+before it asks. RUN is a run's id, the beginning of it, or last. An undo is a run
+itself: it can be resumed, and undone.`,
 		Example: `  bxflow undo 20261123-140912 --plan
-  bxflow undo 20261123-140912 --yes`,
+  bxflow undo last --yes`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if flags.plan || flags.show.out != "" {
-				if err := a.formats("text", "json", "html", "csv"); err != nil {
-					return err
-				}
-				return a.undoCommand(c.Context(), args[0], flags, nil)
-			}
-			if err := a.formats("text", "json"); err != nil {
-				return err
-			}
-			if err := a.mayWrite(c, &flags.writeFlags); err != nil {
-				return err
-			}
-			var end ending
-			return a.tellEnd(c.Context(), &end, a.undoCommand(c.Context(), args[0], flags, &end))
+			return a.planOrWrite(c, &flags.planOrWriteFlags, func(end *ending) error {
+				return a.undoCommand(c.Context(), args[0], flags, end)
+			})
 		},
 	}
 	flags.add(c)
 	flags.addStrict(c)
-	flags.show.addPlanOnly(c, &flags.plan)
 	c.Flags().BoolVar(&flags.all, "force", false, "take back items, too, that somebody has changed since")
 	return c
 }
 
-// addPlanOnly adds the flags of a command that can stop at its plan.
-func (f *planFlags) addPlanOnly(c *cobra.Command, only *bool) {
-	c.Flags().BoolVar(only, "plan", false, "only show the plan")
-	c.Flags().StringVar(&f.out, "out", "", "only show the plan, and save it to this `file`, for apply")
-	c.Flags().IntVar(&f.rows, "rows", 20, "with --plan: how many changes the text shows; 0: all")
+// planOrWriteFlags are those of a command that writes, or only shows its plan.
+type planOrWriteFlags struct {
+	writeFlags
+
+	show planFlags
+	plan bool // only show it
+}
+
+func (f *planOrWriteFlags) add(c *cobra.Command) {
+	f.writeFlags.add(c)
+	c.Flags().BoolVar(&f.plan, "plan", false, "only show the plan")
+	c.Flags().StringVar(&f.show.out, "out", "", "only show the plan, and save it to this `file`, for apply")
+	c.Flags().IntVar(&f.show.rows, "rows", 20, "with --plan: how many changes the text shows; 0: all")
+}
+
+// planOrWrite does a command, which gets no ending where it is only to show its
+// plan.
+func (a *app) planOrWrite(c *cobra.Command, f *planOrWriteFlags, do func(*ending) error) error {
+	if f.plan || f.show.out != "" {
+		if err := a.formats("text", "json", "html", "csv"); err != nil {
+			return err
+		}
+		return do(nil)
+	}
+	if err := a.formats("text", "json"); err != nil {
+		return err
+	}
+	if err := a.mayWrite(c, &f.writeFlags); err != nil {
+		return err
+	}
+	var end ending
+	return a.tellEnd(c.Context(), &end, do(&end))
 }
 
 // undoCommand plans the undoing of a run, and applies it unless only the plan is
@@ -139,35 +153,19 @@ func (a *app) showOnly(ctx context.Context, j *journal.Journal, p *planned, flag
 	return a.showPlan(ctx, view)
 }
 
+// lastRun is the word for the run that began last.
+const lastRun = "last"
+
 // findRun finds the run that a command names.
-func (a *app) findRun(ctx context.Context, j *journal.Journal, prefix string) (*journal.Run, error) {
-	run, err := j.Run(ctx, prefix)
+func (a *app) findRun(ctx context.Context, j *journal.Journal, name string) (*journal.Run, error) {
+	if name == lastRun {
+		name = ""
+	}
+	run, err := j.Run(ctx, name)
 	if unknown, ok := errors.AsType[*journal.UnknownError](err); ok {
 		return nil, usage("%w", unknown)
 	}
 	return run, err
-}
-
-// openPortalOf opens the portal of a plan, which may have other fields and
-// stages by now.
-func (a *app) openPortalOf(ctx context.Context, h *engine.Header) (*planned, error) {
-	t, err := a.resolve(h.PortalRef, filepath.Dir(h.JobFile))
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.open(t)
-	if err != nil {
-		return nil, err
-	}
-	before := s.Usage()
-	catalog, err := s.Catalog(ctx, h.Needs)
-	if err != nil {
-		return nil, err
-	}
-	if catalog.Portal.ID != h.Portal.ID {
-		return nil, refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, catalog.Portal.Address)
-	}
-	return &planned{session: s, catalog: catalog, before: before}, nil
 }
 
 // settleDoubts makes sure that of a run that was cut short nothing is in doubt,

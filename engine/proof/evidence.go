@@ -100,7 +100,7 @@ func ReadJournal(ctx context.Context, state string) (_ Journal, err error) {
 		if err != nil {
 			return out, err
 		}
-		if err := os.WriteFile(filepath.Join(copied, name), text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(copied, name), text, 0o600); err != nil { //nolint:gosec // a folder of its own
 			return out, err
 		}
 	}

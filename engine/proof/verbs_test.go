@@ -17,6 +17,8 @@ type verb struct {
 	method string // by which it writes first
 	job    string
 	rows   func(tb testing.TB) string // nil: none
+	hits   int                        // of a point that come before those that are tried
+	undo   bool                       // the job is done, and then taken back
 }
 
 // verbs are all that write.
@@ -63,14 +65,9 @@ func verbs() []verb {
 `,
 		},
 		{
-			name: "update", seed: "demo,contacts=2,items=120", method: "crm.item.update",
-			job: `  - select: Onboarding
-    id: card
-    where: {">id": 0}
-  - update: card
-    set: {Notes: "Seen as ${{ card.title }}", Priority: High}
-`,
+			name: "create linked", seed: "demo,contacts=2,items=1", method: "crm.item.add", hits: 2, rows: linkedRows, job: linked,
 		},
+		{name: "update", seed: "demo,contacts=2,items=120", method: "crm.item.update", job: updated},
 		{
 			name: "move", seed: "demo,contacts=2,items=160", method: "crm.item.update",
 			job: `  - select: Onboarding
@@ -80,8 +77,33 @@ func verbs() []verb {
     to: Lost
 `,
 		},
+		{
+			name: "delete", seed: "demo,contacts=2,items=1", method: "crm.item.delete", rows: linkedRows, job: linked, undo: true,
+		},
+		{name: "restore", seed: "demo,contacts=2,items=120", method: "crm.item.update", job: updated, undo: true},
 	}
 }
+
+// linked makes items that link to others that it makes.
+const linked = `  - read: rows.csv
+  - import: contact
+    id: client
+    match: CPF
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.nome }}"}
+  - create: Onboarding
+    category: Clients
+    fields: {title: "Onboarding of ${{ row.nome }}", contactId: "${{ client.id }}"}
+`
+
+func linkedRows(testing.TB) string { return onboardingRows(100) }
+
+// updated changes two fields of items.
+const updated = `  - select: Onboarding
+    id: card
+    where: {">id": 0}
+  - update: card
+    set: {Notes: "Seen as ${{ card.title }}", Priority: High}
+`
 
 // importRows are new people, and some that the portal knows under other names.
 func importRows(tb testing.TB) string {

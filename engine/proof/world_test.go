@@ -23,7 +23,8 @@ type world struct {
 	t        testing.TB
 	portal   *sandbox.Portal
 	dir      string
-	lives    int // processes begun
+	command  []string // what is to be done: run, or the undoing of a run
+	lives    int      // processes begun
 	kills    int
 	evidence proof.Evidence
 }
@@ -53,7 +54,7 @@ func newWorld(tb testing.TB, o worldOptions) *world {
 			tb.Error(err)
 		}
 	})
-	w := &world{t: tb, portal: portal, dir: tb.TempDir()}
+	w := &world{t: tb, portal: portal, dir: tb.TempDir(), command: run}
 	w.evidence.Fence = o.request * 5 / 4
 	w.write("bxflow.yaml", "portals:\n  main: {url: "+server.URL+portal.WebhookPath()+", limits: {rate: 0, request: "+o.request.String()+"}}\n")
 	w.write("job.yaml", "version: 1\nname: proof\nportal: main\nsteps:\n"+o.job)
@@ -81,25 +82,26 @@ func (w *world) note() {
 	w.evidence.Journals = append(w.evidence.Journals, j)
 }
 
-// finish brings a job to its end, whatever came before: it resumes the run that
-// was cut short, and runs the job where there is none.
-func (w *world) finish() {
+// finish does what is to be done to its end, whatever came before: it resumes
+// the run that was cut short, and begins one where there is none.
+func (w *world) finish() *engine.Result {
 	w.t.Helper()
 	for range 20 {
 		l := w.start(programShips, nil, resume...)
 		code, result := w.end(l)
 		if code == exitUsage && strings.Contains(l.stderr.String(), "nothing to resume") {
-			l = w.start(programShips, nil, run...)
+			l = w.start(programShips, nil, w.command...)
 			code, result = w.end(l)
 		}
 		if code == 0 && result != nil && result.Status == engine.StatusSucceeded {
-			return
+			return result
 		}
 		if code != exitUnfinished { // the portal may have refused to answer for too long
 			w.t.Fatalf("exit %d of %s", code, l.tells())
 		}
 	}
 	w.t.Fatal("the run doesn't come to its end")
+	return nil
 }
 
 // judge holds the evidence against the rules, and counts what it finds.
