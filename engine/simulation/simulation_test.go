@@ -34,15 +34,15 @@ type scenario struct {
 func draw(seed uint64) *scenario {
 	r := rand.New(rand.NewPCG(seed, 0))
 	s := &scenario{seed: seed, random: r}
-	s.job = drawOnboarding(r, 10+r.IntN(51), pick(r, 0, 0, 0.3), pick(r, 0, 0.2))
+	s.job = drawOnboarding(r, 10+r.IntN(pick(r, 5, 5, 5, 51)), pick(r, 0, 0, 0.3), pick(r, 0, 0.2))
 	s.job.deals, s.job.posts = chance(r, 0.3), chance(r, 0.3)
 	s.job.write(pick(r, "on", "on", "off"), pick(r, "on", "on", "off"))
 	s.drawPortal()
 	s.drawFaults()
 	if s.box.Rate > 0 && chance(r, 0.3) {
-		s.neighbour = time.Duration(float64(time.Second) / s.box.Rate * pick(r, 1.5, 3, 10))
+		s.neighbour = time.Duration(float64(time.Second) / min(s.box.Rate, 5) * pick(r, 1.5, 3, 10))
 	}
-	s.shared = chance(r, 0.5)
+	s.shared = chance(r, 0.1)
 	for range pick(r, 0, 1, 1, 2, 3) {
 		s.lives = append(s.lives, s.drawEnding())
 		s.pauses = append(s.pauses, pick(r, 0, 0, time.Second, 20*time.Second, 3*time.Minute))
@@ -193,7 +193,7 @@ func (s *scenario) replay() string {
 	return fmt.Sprintf("replay with: %sgo test ./engine/simulation -run 'TestSimulation/seed=%d$' -count 20", form, s.seed)
 }
 
-// patience is how many lives a job gets: with the faults, and after them.
+// How many lives a job gets: with the faults, and with them and after them.
 const (
 	faultyLives = 12
 	mostLives   = 16
@@ -216,7 +216,7 @@ func (s *scenario) simulate(t *testing.T, f *figures) {
 	if s.neighbour > 0 {
 		leave = w.neighbour(s.neighbour, s.random)
 	}
-	lives, ends := s.live(w)
+	lives, ends, wrong := s.live(w)
 	leave()
 	w.settle()
 	if err := w.portal.SetFaults(); err != nil {
@@ -235,18 +235,19 @@ func (s *scenario) simulate(t *testing.T, f *figures) {
 	if after := len(w.portal.History()); after > before {
 		t.Errorf("planning changed %d items", after-before)
 	}
-	amiss := amiss(s.job.want(), w.got(s.job.deals))
-	if len(amiss) > 0 {
-		t.Errorf("portal (-want +got):\n%s", strings.Join(amiss, "\n"))
+	wrong = append(wrong, amiss(s.job.want(), w.got(s.job.deals))...)
+	if len(wrong) > 0 {
+		t.Errorf("portal (-want +got):\n%s", strings.Join(wrong, "\n"))
 	}
 	if t.Failed() {
 		t.Log(strings.Join(w.errors(), "\n"))
 	}
-	f.add(w, lives, ends, len(findings)+len(amiss))
+	f.add(w, lives, ends, len(findings)+len(wrong))
 }
 
-// live gives the job its lives, until one of them ends it.
-func (s *scenario) live(w *world) (lives, ends int) {
+// live gives the job its lives, until one of them ends it, and returns what is
+// wrong with that.
+func (s *scenario) live(w *world) (lives, ends int, wrong []string) {
 	w.t.Helper()
 	for lives < mostLives {
 		var e ending
@@ -273,19 +274,18 @@ func (s *scenario) live(w *world) (lives, ends int) {
 		if ended {
 			ends++
 		}
-		w.note()
 		if err == nil && !ended {
 			if result.Status != engine.StatusSucceeded {
-				w.t.Errorf("life %d ends %s: %+v", lives, result.Status, result.Steps)
+				wrong = append(wrong, fmt.Sprintf("life %d ends %s: %+v", lives, result.Status, result.Steps))
 			}
-			return lives, ends
+			return lives, ends, wrong
 		}
 		if !ended {
 			w.t.Logf("life %d ends with: %v", lives, err)
 		}
+		w.note()
 	}
-	w.t.Errorf("the job doesn't come to its end in %d lives", lives)
-	return lives, ends
+	return lives, ends, []string{fmt.Sprintf("the job doesn't come to its end in %d lives", lives)}
 }
 
 // resumeAll goes on with all runs that were cut short, though the job was run
