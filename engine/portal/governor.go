@@ -329,8 +329,10 @@ func (g *governor) billed(method string, batch bool) []string {
 	return all[:1]
 }
 
-// expect sets the use of the ticket's calls aside.
-func (g *governor) expect(f *figures, now time.Time, t *ticket) {
+// expect sets the use of the ticket's calls aside until it will be known, if the
+// request leaves at some time. A process that dies never takes it back, so it is
+// not kept for long: one that has to wait longer expects it anew.
+func (g *governor) expect(f *figures, leaves time.Time, t *ticket) {
 	if g.limits.Operating <= 0 {
 		return
 	}
@@ -345,21 +347,7 @@ func (g *governor) expect(f *figures, now time.Time, t *ticket) {
 		if account == g.user+"/"+methodBatch && f.Nested {
 			continue // this portal doesn't bill batches
 		}
-		f.use(account).expect(t.id, load, now.Add(waitsLong))
-	}
-}
-
-// waitsLong is how long what a request will use is kept for it, while it waits
-// to be sent by a process that may have died meanwhile.
-const waitsLong = 10 * time.Minute
-
-// sent notes that a request leaves now: what it uses will be known soon.
-func (g *governor) sent(f *figures, now time.Time, t *ticket) {
-	for _, m := range f.Methods {
-		if p, ok := m.Pending[t.id]; ok {
-			p.Until = now.Add(2 * g.limits.Request).UnixNano()
-			m.Pending[t.id] = p
-		}
+		f.use(account).expect(t.id, load, leaves.Add(2*g.limits.Request))
 	}
 }
 
@@ -386,7 +374,7 @@ func (g *governor) awaitBucket(ctx context.Context, t *ticket) error {
 	for {
 		g.update(ctx, func(f *figures, now time.Time) {
 			t.slot = f.Bucket.take(now, g.limits)
-			g.sent(f, now.Add(t.slot.wait), t)
+			g.expect(f, now.Add(t.slot.wait), t)
 		})
 		if err := sleep(ctx, t.slot.wait); err != nil {
 			g.update(ctx, func(f *figures, now time.Time) {

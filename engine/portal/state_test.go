@@ -2,6 +2,8 @@ package portal_test
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +54,50 @@ func TestState_sharedByProcesses(t *testing.T) {
 		if n := box.Stats().RejectedBucket; n != 0 {
 			t.Errorf("a later process had %d requests rejected", n)
 		}
+	})
+}
+
+// mute is a portal that answers nothing until it is released.
+type mute struct{ released <-chan struct{} }
+
+// RoundTrip implements [http.RoundTripper].
+func (m mute) RoundTrip(*http.Request) (*http.Response, error) {
+	<-m.released
+	return nil, io.ErrUnexpectedEOF
+}
+
+// What processes set aside for requests that wait for room is free soon after
+// they died: these here never take it back.
+func TestState_deadProcesses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		box, err := sandbox.New(sandbox.Options{Seed: "empty"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { box.Close() })
+		limits := portal.CloudLimits()
+		limits.Operating, limits.Request = 30*time.Second, 5*time.Second
+		released := make(chan struct{})
+		var waiting sync.WaitGroup
+		for range 4 {
+			dead := openTransport(t, portal.Options{Transport: mute{released}, Limits: limits, State: folder}, box.WebhookPath())
+			for range 7 { // of four seconds each: nobody knows yet what one takes
+				waiting.Go(func() { dead.Call(t.Context(), "crm.item.add", map[string]any{"entityTypeId": 128}) })
+			}
+			<-time.After(2*limits.Request + time.Second)
+		}
+		began := time.Now()
+		c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: limits, State: folder}, box.WebhookPath())
+		if _, err := c.Call(t.Context(), "crm.item.add", map[string]any{"entityTypeId": 128, "fields": map[string]any{"title": "a"}}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 4*limits.Request {
+			t.Errorf("another process waited %s, want little more than twice as long as a request may take", took)
+		}
+		close(released)
+		waiting.Wait()
 	})
 }
 
