@@ -170,10 +170,14 @@ type tally struct{ opened, refused, written atomic.Int64 }
 
 const wreckSecret = "wreck0123456789"
 
+// wreckLimit is how long the portal lets a request run: these tests are in real
+// time, and a busy machine may take long.
+const wreckLimit = 10 * time.Second
+
 func newWreck(tb testing.TB) *wreck {
 	tb.Helper()
 	data := filepath.Join(tb.TempDir(), "portal.data")
-	p := newPlace(tb, 12, sandbox.Options{DataFile: data, Secret: wreckSecret})
+	p := newPlace(tb, 12, sandbox.Options{DataFile: data, Secret: wreckSecret, RequestLimit: wreckLimit})
 	dir := tb.TempDir()
 	now := p.start(dir)
 	now.batch = 4
@@ -280,7 +284,7 @@ func (w *wreck) goOn(p *place, dir string) (*engine.Result, error) {
 	}
 	data := filepath.Join(p.t.TempDir(), "portal.data")
 	must(p.t, os.WriteFile(data, w.portal, 0o600))
-	p.box, err = sandbox.New(sandbox.Options{DataFile: data, Secret: wreckSecret, History: true})
+	p.box, err = sandbox.New(sandbox.Options{DataFile: data, Secret: wreckSecret, RequestLimit: wreckLimit, History: true})
 	must(p.t, err)
 	now := &process{place: p, Client: p.client(&wire{RoundTripper: p.box.Transport()}), journal: j}
 	return now.apply(p.t.Context(), open[0], open[0], true)
