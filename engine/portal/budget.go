@@ -208,7 +208,7 @@ func (m *methodUse) settle(now time.Time, limits Limits) {
 	for i := range m.Spent {
 		m.Spent[i].Until = min(m.Spent[i].Until, window)
 	}
-	waits := now.Add(waitsLong + 2*limits.Request).UnixNano()
+	waits := now.Add(limits.Window + 2*limits.Request).UnixNano()
 	for id, p := range m.Pending {
 		p.Until = min(p.Until, waits)
 		m.Pending[id] = p
