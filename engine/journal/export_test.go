@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -67,6 +68,37 @@ func (j *Journal) Result(res *engine.Result) (text string, again engine.Result, 
 	}
 	again, err = j.decodeResult(res.Run, text, sum)
 	return text, again, err
+}
+
+// Rewrite reads a saved plan as Import does, but for the journal, and writes
+// what it read as Export does.
+func Rewrite(file []byte) ([]byte, error) {
+	in := &saved{r: bufio.NewReader(bytes.NewReader(file)), sum: sha256.New()}
+	if err := in.header(); err != nil {
+		return nil, err
+	}
+	text, err := appendJSON(nil, in.head)
+	for n := int64(0); err == nil; {
+		text = append(text, '\n')
+		line, fault := in.next()
+		if fault != nil {
+			return nil, fault
+		}
+		if bytes.HasPrefix(line, []byte(`{"seal":`)) {
+			_, err = in.end(line, n)
+			return Sealed(text), err
+		}
+		n++
+		c, fault := in.change(line, n)
+		if fault != nil {
+			return nil, fault
+		}
+		in.accept(line)
+		if line, err = encodeChange(c); err == nil {
+			text = append(text, line...)
+		}
+	}
+	return nil, err
 }
 
 // Sealed puts a seal that fits behind the lines of a saved plan.

@@ -21,39 +21,69 @@ import (
 )
 
 // A file is refused with the line that is wrong, or it is a plan, and then
-// Export writes the same bytes again. The lines are tried as they are and with
-// a seal that fits, without which no altered line would ever be looked at.
+// Export writes the same bytes again. Lines without a seal get one that fits,
+// or else none that was altered would ever be looked at.
 func FuzzImport(f *testing.F) {
-	_, file := savedPlan(f)
-	lines := file[:strings.LastIndex(file, `{"seal":`)]
-	head, changes, _ := strings.Cut(lines, "\n")
-	first, _, _ := strings.Cut(changes, "\n")
-	for _, text := range []string{
-		file, lines, strings.Replace(lines, "null", `{"$map":{}}`, 1), strings.Replace(lines, `"before":null`, `"before":1.50`, 1),
-		strings.Replace(lines, `"kind"`, `"Kind"`, 1), head + "\n", head + "\n" + first + "\n" + first + "\n",
-		head + "\n" + `{"seq":1,"step":"a","index":0,"kind":"none"}` + "\n" + `{"seq":2,"step":"a","index":0,"kind":"move","id":1}` + "\n",
-		"{\"format\":1,\"plan\":\"20261123-100000-123-k7m2qwxa\"}\n", `{"format":1e0,"plan":null}` + "\n",
-	} {
+	for _, text := range savedPlans(f) {
 		f.Add(text)
 	}
 	j, err := journal.Scratch(f.Context(), f.TempDir())
 	must(f, err)
 	f.Cleanup(func() { _ = j.Close() })
+	f.Fuzz(func(t *testing.T, text string) { checkImport(t, j, sealed(text)) })
+}
+
+// FuzzSaved is FuzzImport without the journal, in a hundredth of the time.
+func FuzzSaved(f *testing.F) {
+	for _, text := range savedPlans(f) {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, file := range []string{text, string(journal.Sealed([]byte(text)))} {
-			checkImport(t, j, file)
+		file := sealed(text)
+		again, err := journal.Rewrite([]byte(file))
+		if err != nil {
+			checkSaved(t, file, err)
+			return
 		}
+		equal(t, "file", file, string(again))
 	})
+}
+
+// savedPlans are files and what somebody may have made of them.
+func savedPlans(f *testing.F) []string {
+	f.Helper()
+	_, file := savedPlan(f)
+	lines := file[:strings.LastIndex(file, `{"seal":`)]
+	head, changes, _ := strings.Cut(lines, "\n")
+	first, _, _ := strings.Cut(changes, "\n")
+	return []string{
+		file, lines, strings.Replace(lines, "null", `{"$map":{}}`, 1), strings.Replace(lines, `"before":null`, `"before":1.50`, 1),
+		strings.Replace(lines, `"kind"`, `"Kind"`, 1), head + "\n", head + "\n" + first + "\n" + first + "\n",
+		head + "\n" + `{"seq":1,"step":"a","index":0,"kind":"none"}` + "\n" + `{"seq":2,"step":"a","index":0,"kind":"move","id":1}` + "\n",
+		"{\"format\":1,\"plan\":\"20261123-100000-123-k7m2qwxa\"}\n", `{"format":1e0,"plan":null}` + "\n",
+	}
+}
+
+func sealed(text string) string {
+	if strings.Contains(text, `{"seal":`) {
+		return text
+	}
+	return string(journal.Sealed([]byte(text)))
+}
+
+func checkSaved(t *testing.T, file string, err error) {
+	t.Helper()
+	var fault *journal.SavedError
+	if !errors.As(err, &fault) || fault.Line < 1 || fault.Line > strings.Count(file, "\n")+1 || fault.Fault == "" {
+		t.Fatalf("%q is refused with %v", file, err)
+	}
 }
 
 func checkImport(t *testing.T, j *journal.Journal, file string) {
 	t.Helper()
 	p, err := j.Import(t.Context(), strings.NewReader(file))
 	if err != nil {
-		var fault *journal.SavedError
-		if !errors.As(err, &fault) || fault.Line < 1 || fault.Line > strings.Count(file, "\n")+1 || fault.Fault == "" {
-			t.Fatalf("%q is refused with %v", file, err)
-		}
+		checkSaved(t, file, err)
 		if _, err := j.Plan(t.Context(), ""); err == nil {
 			t.Fatalf("%q is refused and kept", file)
 		}
