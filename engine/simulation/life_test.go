@@ -252,7 +252,7 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	// What an interrupted process has sent, it hears out.
-	defer context.AfterFunc(w.life.ctx, func() {
+	defer context.AfterFunc(w.life.ctx, func() { //nolint:contextcheck // a process dies whatever the contexts of its requests say
 		if w.life.at("") != nil {
 			cancel()
 		}

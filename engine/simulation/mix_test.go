@@ -60,7 +60,7 @@ func (d day) String() string {
 func badDay(t *testing.T, rows int, faults []string) (d day) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &scenario{random: rand.New(rand.NewPCG(1, 0)), faults: faults, box: sandbox.Defaults()}
+		s := &scenario{random: rand.New(rand.NewPCG(1, 0)), box: sandbox.Defaults()}
 		s.box.Latency = 300 * time.Millisecond
 		s.job = drawOnboarding(s.random, rows, 0, 0)
 		s.job.write("on", "on")
