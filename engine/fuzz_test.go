@@ -43,8 +43,13 @@ func FuzzCanonical(f *testing.F) {
 			figure = "0"
 		}
 		for _, given := range []any{
-			cell, number, whole, figure, pick%2 == 0, []any{cell, whole, nil}, []any{number}, time.Unix(whole, 0).UTC(),
-			expression.Ref{Step: cell}, expression.Text{Parts: []any{cell, expression.Ref{Step: cell}}}, map[string]any{cell: number},
+			cell, number, whole, figure, pick%2 == 0,
+			[]any{cell, whole, nil},
+			[]any{number},
+			time.Unix(whole, 0).UTC(),
+			expression.Ref{Step: cell},
+			expression.Text{Parts: []any{cell, expression.Ref{Step: cell}}},
+			map[string]any{cell: number},
 		} {
 			value, err := field.Canonical(given, catalog)
 			if err != nil {

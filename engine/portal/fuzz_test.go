@@ -122,7 +122,7 @@ func answers(f *testing.F) []string {
 	list := []string{
 		`{"result":{"items":[{"id":1}]},"time":{"operating":0.1}}`, `{"error":"X"}`, `{"error":{}}`, `[]`, `null`, `{"result":[]}`, "\xff",
 		`{"result":{"result":{"c0":{"item":{"id":"3","fm":[{"id":1,"typeId":"PHONE","value":"1"}]}}},"result_error":[],"result_time":{"c0":[]}}}`,
-		`{"result":{"result":[1,2],"result_error":[{"error":1}]}}`, "<html><body>502 Bad Gateway</body></html>",
+		`{"result":{"result":[1,2],"result_error":[{"error":1}]}}`, "<html><body>502 Bad Gateway</body></html>", `{"result":1,"total":"NaN"}`,
 		`{"result":1,"total":1e300,"next":"-1e300","time":{"finish":1,"duration":"1e300","operating":"NaN","operating_reset_at":1e300}}`,
 		`{"error":"QUERY_LIMIT_EXCEEDED","error_description":"a\u001b[2J<br>b\u202e","argument":"\r\n"}`,
 		`{"result":{"result":{"c0":null},"result_total":{"c0":-1},"result_next":{"c0":"x"},"result_error":{"c1":"text"}}}`,

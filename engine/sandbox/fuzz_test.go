@@ -420,7 +420,8 @@ func records(tb testing.TB, file []byte) [][]byte {
 }
 
 // A data file that was cut, altered or added to is refused, or opens as what it
-// held at some time before; and then it opens so again.
+// held at some time before; and what is then changed is there when it is opened
+// again.
 func FuzzDataFile(f *testing.F) {
 	file := dataFile(f, 3)
 	ends := []int{bytes.IndexByte(file, '\n') + 1}
@@ -431,30 +432,34 @@ func FuzzDataFile(f *testing.F) {
 		f.Fatalf("records of %d bytes in a file of %d", whole, len(file))
 	}
 	path := filepath.Join(f.TempDir(), "portal.data")
-	load := func(tb testing.TB) (dump string, err error) {
+	load := func(tb testing.TB, meanwhile func(*portal)) (dump, after string, err error) {
 		tb.Helper()
 		p, err := sandbox.New(sandbox.Options{DataFile: path})
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		dump = (&portal{p, &http.Client{Transport: p.Transport()}}).dump(tb)
-		return dump, p.Close()
+		box := &portal{p, &http.Client{Transport: p.Transport()}}
+		dump = box.dump(tb)
+		meanwhile(box)
+		after = box.dump(tb)
+		return dump, after, p.Close()
 	}
 	once := map[string]bool{}
 	for _, end := range ends {
 		if err := os.WriteFile(path, file[:end], 0o600); err != nil {
 			f.Fatal(err)
 		}
-		dump, err := load(f)
+		dump, _, err := load(f, func(*portal) {})
 		if err != nil {
 			f.Fatal(err)
 		}
 		once[dump] = true
 	}
-	f.Add(uint16(len(file)), uint16(0), uint8(0), []byte{})
-	f.Add(uint16(len(file)-1), uint16(40), uint8(0), []byte("x"))
-	f.Add(uint16(len(file)), uint16(len(file)-40), uint8(1), []byte{})
 	f.Add(uint16(ends[3]), uint16(3), uint8(255), file[ends[4]:ends[5]])
+	for i := range 64 {
+		f.Add(uint16(len(file)-i), uint16(len(file)*i/64), uint8(1<<(i%9)), []byte{})
+		f.Add(uint16(len(file)-i), uint16(0), uint8(0), []byte("x"))
+	}
 	f.Fuzz(func(t *testing.T, cut, place uint16, flip uint8, tail []byte) {
 		altered := bytes.Clone(file[:min(int(cut), len(file))])
 		if int(place) < len(altered) {
@@ -463,7 +468,9 @@ func FuzzDataFile(f *testing.F) {
 		if err := os.WriteFile(path, append(altered, tail...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		dump, err := load(t)
+		dump, after, err := load(t, func(box *portal) {
+			checkEnvelope(t, box.Portal, "crm.item.add", []byte(`{"entityTypeId":3,"fields":{"name":"x"}}`))
+		})
 		if err != nil {
 			if text := err.Error(); !strings.Contains(text, "damaged; restore the file") && !strings.Contains(text, "record") {
 				t.Fatalf("it is refused with %q", text)
@@ -473,8 +480,8 @@ func FuzzDataFile(f *testing.F) {
 		if len(tail) == 0 && !once[dump] {
 			t.Fatalf("it opens as %s, which it never held", dump)
 		}
-		if again, err := load(t); err != nil || again != dump {
-			t.Fatalf("it opens as %s, and then as %s, %v", dump, again, err)
+		if again, _, err := load(t, func(*portal) {}); err != nil || again != after {
+			t.Fatalf("it is left as %s, and opens as %s, %v", after, again, err)
 		}
 	})
 }

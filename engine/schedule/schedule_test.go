@@ -279,6 +279,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(cron, "Europe/Berlin", "skip", "once", int64(1774746000))
 	}
 	f.Add("30 2 * * *", "", "", "none", int64(-62135596800))
+	f.Add("@every 7s", "", "", "", int64(-62135596800))
 	f.Add("30 2 * * *", "Australia/Lord_Howe", "queue", "", int64(1_743_865_200))
 	f.Add("0 0 * * *", "America/Sao_Paulo", "", "", int64(1_541_300_400))
 	f.Add("15 * * * *", "../../etc/passwd", "x", "\u202e", int64(0))
