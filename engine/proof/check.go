@@ -26,7 +26,8 @@ const (
 	// RuleLost: the portal holds what the journal says was made, and the
 	// journal knows of what was.
 	RuleLost = "lost"
-	// RuleReport: what was reported is what the journal says.
+	// RuleReport: what was reported is what the journal says, and a run that
+	// ended has done with all of its changes.
 	RuleReport = "report"
 	// RuleArrows: states move only along the arrows.
 	RuleArrows = "arrows"
@@ -374,6 +375,13 @@ func (c *check) reports() {
 		want := engine.StepResults(r.Header, r.totals())
 		if r.Result.Status != engine.StatusRunning && !slices.Equal(r.Result.Steps, want) {
 			c.find(RuleReport, "run %s recorded %+v, and its changes are %+v", r.Result.Run, r.Result.Steps, want)
+		}
+		if r.Result.Status == engine.StatusSucceeded || r.Result.Status == engine.StatusPartial {
+			for i := range r.Changes {
+				if change := &r.Changes[i]; !change.State.Final() {
+					c.find(RuleReport, "run %s ended %s, and its change %d is %s", r.Result.Run, r.Result.Status, change.Seq, change.State)
+				}
+			}
 		}
 		for _, printed := range slices.Backward(c.Reports) {
 			if printed.Run != r.Result.Run {

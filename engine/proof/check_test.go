@@ -207,6 +207,9 @@ func TestCheck_bites(t *testing.T) {
 		"a report that counts other than the journal": {
 			func(e *proof.Evidence) { e.Reports[1].Steps[0].Skipped = 1 }, proof.RuleReport,
 		},
+		"a run that is over with a change that is not": {
+			func(e *proof.Evidence) { changes(e, 1)[3].State = engine.StateSent }, proof.RuleReport,
+		},
 		"a report of another end": {
 			func(e *proof.Evidence) { e.Reports[1].Status = engine.StatusPartial }, proof.RuleReport,
 		},

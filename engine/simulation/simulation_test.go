@@ -1,6 +1,7 @@
 package simulation_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/portal"
 	"github.com/bxflow/bxflow/engine/sandbox"
 )
 
@@ -288,12 +290,20 @@ func (s *scenario) live(w *world) (lives, ends int, wrong []string) {
 			}
 			return lives, ends, wrong
 		}
-		if !ended {
-			w.t.Logf("life %d ends with: %v", lives, err)
+		if !ended && !givesUp(err) {
+			wrong = append(wrong, fmt.Sprintf("life %d ends with: %v", lives, err))
 		}
 		w.note()
 	}
-	return lives, ends, []string{fmt.Sprintf("the job doesn't come to its end in %d lives", lives)}
+	return lives, ends, append(wrong, fmt.Sprintf("the job doesn't come to its end in %d lives", lives))
+}
+
+// givesUp says whether an error is that the portal did not answer or refused to,
+// for longer than the program endures.
+func givesUp(err error) bool {
+	_, stopped := errors.AsType[*engine.StopError](err)
+	_, refused := errors.AsType[*portal.Error](err)
+	return stopped || refused
 }
 
 // resumeAll goes on with all runs that were cut short, though the job was run
