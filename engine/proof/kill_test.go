@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sourcegraph/conc"
+
 	"github.com/bxflow/bxflow/engine/sandbox"
 )
 
@@ -56,7 +58,7 @@ func onboardingRows(n int) string {
 type killings struct {
 	kills   int
 	rows    int
-	planned int // how many of the kills aim at the planning
+	planned int // how many processes are killed while they plan
 }
 
 // TestKill kills the real program at random moments while it plans and applies
@@ -65,7 +67,7 @@ type killings struct {
 // as if nothing had happened.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	k := killings{kills: 200, rows: 10_000, planned: 12}
+	k := killings{kills: 200, rows: 10_000, planned: 10}
 	if long() {
 		k = killings{kills: 2000, rows: 10_000, planned: 100}
 	}
@@ -75,7 +77,7 @@ func TestKill(t *testing.T) {
 	calm := newWorld(t, worldOptions{request: 2 * time.Second, job: onboarding, rows: onboardingRows(k.rows)})
 	calm.finish()
 	calm.judge("onboarding, undisturbed")
-	calls := calm.portal.Stats().ByMethod
+	wrote := calm.firstWrite()
 	want := contents(t, calm.portal)
 
 	var faults []string
@@ -86,10 +88,12 @@ func TestKill(t *testing.T) {
 		world: newWorld(t, worldOptions{
 			sandbox: sandbox.Options{Faults: faults}, request: 2 * time.Second, job: onboarding, rows: onboardingRows(k.rows),
 		}),
-		killings: k, random: random, window: time.Second, writes: writes(calls),
+		killings: k, random: random, window: time.Second, writes: calm.writes(), planning: wrote, began: time.Now(),
 	}
 	h.kill()
+	t.Logf("killing took %s", time.Since(h.began))
 	h.finish()
+	t.Logf("and finishing %s", time.Since(h.began))
 	h.judge("kill -9 at random moments")
 	for _, d := range differences(want, contents(t, h.portal)) {
 		t.Errorf("the portal is not as without kills: %s", d)
@@ -98,8 +102,24 @@ func TestKill(t *testing.T) {
 		h.world.kills, h.late, h.lives, h.portal.Stats().Faults, len(h.evidence.Requests), len(calm.evidence.Requests))
 }
 
-func writes(calls map[string]sandbox.MethodStats) int {
+// writes counts what the portal was asked to write.
+func (w *world) writes() int {
+	calls := w.portal.Stats().ByMethod
 	return calls["crm.item.add"].Calls + calls["crm.item.update"].Calls
+}
+
+// firstWrite is how long the portal was only asked to read.
+func (w *world) firstWrite() time.Duration {
+	w.t.Helper()
+	for _, r := range w.evidence.Requests {
+		for _, c := range r.Commands {
+			if c.Method == "crm.item.add" {
+				return r.Arrived.Sub(w.evidence.Requests[0].Arrived)
+			}
+		}
+	}
+	w.t.Fatal("nothing was written")
+	return 0
 }
 
 // hunt kills processes of one world.
@@ -107,34 +127,44 @@ type hunt struct {
 	*world
 	killings
 
-	random *rand.Rand
-	window time.Duration // how long a process that applies may live at most
-	writes int           // how many the job takes
-	over   bool          // the job is done: it is begun again, and killed
-	late   int           // how many kills came after that
+	random   *rand.Rand
+	planning time.Duration // how long the job is planned
+	window   time.Duration // how long a process that resumes may live at most
+	writes   int           // how many the job takes
+	runs     int           // how many were begun
+	over     bool          // the job is done: it is begun again, and killed
+	late     int           // how many kills came after that
+	began    time.Time
 }
 
-// kill kills as many processes as it should.
+// kill kills as many processes as it should. A run that was begun is resumed
+// before another one begins.
 func (h *hunt) kill() {
 	h.t.Helper()
 	every := max(1, h.killings.kills/6)
-	for h.world.kills < h.killings.kills {
-		args, window := resume, h.window
-		if h.over || h.world.kills < h.planned {
-			args, window = run, 3*time.Second
+	for begin := true; h.world.kills < h.killings.kills; h.pace() {
+		window := h.window
+		if begin {
+			h.runs++
+			window = h.planning
 		}
-		killed := h.live(args, time.Duration(h.random.Int64N(int64(window))))
-		if killed && h.world.kills%every == 0 {
+		before := h.world.kills
+		begin = h.live(begin, time.Duration(h.random.Int64N(int64(window))))
+		if n := h.world.kills; n > before && n%every == 0 {
 			h.note()
+			h.t.Logf("%d kills after %s, %s of processor time: %d of %d writes, processes live up to %s, %d faults",
+				n, time.Since(h.began).Round(time.Second), h.cpu.Round(time.Second), h.world.writes(), h.writes, h.window, h.portal.Stats().Faults)
 		}
-		h.pace()
 	}
 }
 
 // pace lets processes live shorter when the job is nearer to its end than the
 // killing, and longer when it is not.
 func (h *hunt) pace() {
-	done := float64(writes(h.portal.Stats().ByMethod)) / float64(h.writes)
+	if h.world.writes() == 0 {
+		return
+	}
+	done := float64(h.world.writes()) / float64(h.writes)
 	if done > 0.95*float64(h.world.kills)/float64(h.killings.kills) {
 		h.window = max(h.window*4/5, 20*time.Millisecond)
 	} else {
@@ -142,29 +172,61 @@ func (h *hunt) pace() {
 	}
 }
 
-// live begins a process and kills it after a while, unless it ended before: with
-// nothing to resume, because the portal failed too often, or since all is done.
-func (h *hunt) live(args []string, while time.Duration) (killed bool) {
+// live lets a process begin the job, or resume it, and kills it after a while;
+// unless it ended before, because the portal failed too often, or since all is
+// done. Of those that begin the job, the first ones are killed while they plan,
+// and the others so long after the first write. The result says whether there is
+// nothing to resume.
+func (h *hunt) live(begin bool, while time.Duration) (nothing bool) {
 	h.t.Helper()
+	args := resume
+	if begin {
+		args = run
+	}
 	l := h.start(programShips, nil, args...)
-	timer := time.AfterFunc(while, func() { _ = l.Process.Kill() }) // it may have ended by itself
+	ended := make(chan struct{})
+	var killer conc.WaitGroup
+	killer.Go(func() {
+		for begin && h.runs > h.planned && h.world.writes() == 0 {
+			if !pause(ended, 5*time.Millisecond) {
+				return
+			}
+		}
+		if pause(ended, while) {
+			_ = l.Process.Kill() // it may just have ended by itself
+		}
+	})
 	code, result := h.end(l)
-	timer.Stop()
+	close(ended)
+	killer.Wait()
 	switch {
 	case l.killed():
 		h.world.kills++
 		if h.over {
 			h.late++
 		}
-		return true
-	case code == exitUsage && strings.Contains(l.stderr.String(), "nothing to resume"):
-		return h.live(run, while)
+		return false
 	case code == 0 && result != nil:
 		h.over = true
+		return true
+	case code == exitUsage && strings.Contains(l.stderr.String(), "nothing to resume"):
+		return true
 	case code != exitUnfinished:
 		h.t.Fatalf("exit %d of %s", code, l.tells())
 	}
 	return false
+}
+
+// pause waits for a while; false when something ends before.
+func pause(ended <-chan struct{}, while time.Duration) bool {
+	timer := time.NewTimer(while)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ended:
+		return false
+	}
 }
 
 // differences are the lines that one text has and the other lacks, the first

@@ -100,6 +100,7 @@ func (w *world) end(l *life) (code int, result *engine.Result) {
 	if err != nil && !errors.As(err, &ended) && !errors.Is(err, context.Canceled) {
 		w.t.Fatal(err)
 	}
+	w.cpu += l.ProcessState.UserTime() + l.ProcessState.SystemTime()
 	if out := bytes.TrimSpace(l.stdout.Bytes()); len(out) > 0 {
 		result = &engine.Result{}
 		if err := json.Unmarshal(out, result); err != nil {

@@ -26,6 +26,7 @@ type world struct {
 	command  []string // what is to be done: run, or the undoing of a run
 	lives    int      // processes begun
 	kills    int
+	cpu      time.Duration // that processes took
 	evidence proof.Evidence
 }
 
@@ -97,7 +98,9 @@ func (w *world) finish() *engine.Result {
 			return result
 		}
 		if code != exitUnfinished { // the portal may have refused to answer for too long
-			w.t.Fatalf("exit %d of %s", code, l.tells())
+			show := w.start(programShips, nil, "show", "--failed", "--format", "csv")
+			_ = show.Wait() // it tells what it can
+			w.t.Fatalf("exit %d of %s%s", code, l.tells(), show.stdout.String()[:min(2000, show.stdout.Len())])
 		}
 	}
 	w.t.Fatal("the run doesn't come to its end")
