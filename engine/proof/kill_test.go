@@ -243,9 +243,9 @@ func differences(want, got string) []string {
 	for line, n := range count {
 		switch {
 		case n > 0:
-			out = append(out, fmt.Sprintf("lacks %s", line))
+			out = append(out, "lacks "+line)
 		case n < 0:
-			out = append(out, fmt.Sprintf("has %s", line))
+			out = append(out, "has "+line)
 		}
 		if len(out) == 10 {
 			break
