@@ -168,6 +168,9 @@ func moment(t time.Time) string {
 	return t.Format(momentLayout)
 }
 
+// inCalendar says whether a time has a year that the layouts can write.
+func inCalendar(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
+
 func wrong(f *Field, v any, want string) error {
 	return fmt.Errorf("%s: %q is not %s", f.label(), text(v), want)
 }
@@ -235,7 +238,9 @@ func canonicalBool(f *Field, v any) (any, error) {
 func canonicalDay(f *Field, v any) (any, error) {
 	switch v := v.(type) {
 	case time.Time:
-		return v.Format(dayLayout), nil
+		if inCalendar(v) {
+			return v.Format(dayLayout), nil
+		}
 	case string:
 		v = strings.TrimSpace(v)
 		for _, layout := range []string{dayLayout, momentLayout} {
@@ -250,7 +255,9 @@ func canonicalDay(f *Field, v any) (any, error) {
 func canonicalMoment(f *Field, v any) (any, error) {
 	switch v := v.(type) {
 	case time.Time:
-		return v.Format(momentLayout), nil
+		if inCalendar(v) {
+			return v.Format(momentLayout), nil
+		}
 	case string:
 		v = strings.TrimSpace(v)
 		for _, layout := range []string{momentLayout, "2006-01-02T15:04:05", time.DateTime, "2006-01-02T15:04", "2006-01-02 15:04", dayLayout} {
@@ -320,11 +327,17 @@ func canonicalMoney(f *Field, v any) (any, error) {
 	if !ok {
 		amount, currency, ok = strings.Cut(strings.TrimSpace(text(v)), " ")
 	}
+	currency = strings.ToUpper(strings.TrimSpace(currency))
 	n, err := strconv.ParseFloat(strings.TrimSpace(amount), 64)
-	if !ok || err != nil || len(strings.TrimSpace(currency)) != 3 {
+	if !ok || err != nil || math.IsNaN(n) || math.IsInf(n, 0) || !isCurrency(currency) {
 		return nil, wrong(f, v, "an amount of money like 300|EUR")
 	}
-	return strconv.FormatFloat(n, 'f', -1, 64) + "|" + strings.ToUpper(strings.TrimSpace(currency)), nil
+	return strconv.FormatFloat(n, 'f', -1, 64) + "|" + currency, nil
+}
+
+// isCurrency says whether a text has the form of a currency's code.
+func isCurrency(code string) bool {
+	return len(code) == 3 && strings.IndexFunc(code, func(r rune) bool { return r < 'A' || r > 'Z' }) < 0
 }
 
 func (f *Field) canonicalMulti(v any) (any, error) {

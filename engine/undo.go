@@ -24,6 +24,9 @@ type UndoOptions struct {
 	Gauge     Gauge
 	Draft     Draft
 	Now       time.Time
+	// Linkers are entities whose items may link to what the run made, beside
+	// those of the catalog.
+	Linkers []*Entity
 	// Force takes back items, too, that somebody has changed since.
 	Force    bool
 	Progress func(Progress)
@@ -67,6 +70,7 @@ type undoing struct {
 	sums   *sums
 	steps  map[string]int // positions of the run's steps
 	lasts  lasts
+	linked map[ItemKey][]ItemKey // which items link to those of the page in hand
 }
 
 // lasts counts what no plan can take back.
@@ -80,7 +84,7 @@ func (u *undoing) newHeader() *Header {
 	}
 	return &Header{
 		Format: PlanFormat, Job: h.Job, JobFile: h.JobFile, JobHash: h.JobHash, Portal: u.o.Catalog.Portal, PortalRef: u.o.PortalRef,
-		Created: u.o.Now.UTC(), Expires: u.o.Now.UTC().Add(PlanLifetime), Needs: h.Needs, Catalog: u.o.Catalog.Fingerprint(),
+		Created: u.o.Now.UTC(), Expires: u.o.Now.UTC().Add(PlanLifetime), Needs: h.Needs, Catalog: u.o.Catalog.Fingerprint(), Parts: u.o.Catalog.Parts(),
 		Undoes: u.o.RunID,
 	}
 }
@@ -106,6 +110,9 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 	}
 	now, err := u.read(ctx, page, made)
 	if err != nil {
+		return err
+	}
+	if err := u.findLinks(ctx, page); err != nil {
 		return err
 	}
 	inverse := make([]*Change, 0, len(page))
@@ -295,6 +302,9 @@ func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *I
 	}
 	// Changes come in reverse, so that what links to the item came before.
 	links, err := u.linksTo(ctx, ItemKey{TypeID: c.TypeID, ID: c.ID})
+	if err == nil {
+		err = u.addForeign(ctx, &links, ItemKey{TypeID: c.TypeID, ID: c.ID})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -372,6 +382,80 @@ func (u *undoing) linksTo(ctx context.Context, to ItemKey) (links, error) {
 	return l, err
 }
 
+// findLinks looks for items that link to those that the run made: what somebody
+// has linked since must not lose its contact.
+func (u *undoing) findLinks(ctx context.Context, page []*Change) error {
+	u.linked = map[ItemKey][]ItemKey{}
+	made := map[int][]int64{}
+	for _, c := range page {
+		if c.Kind == KindCreate && !u.o.Force {
+			made[c.TypeID] = append(made[c.TypeID], c.ID)
+		}
+	}
+	for _, e := range u.linkers() {
+		for _, f := range e.Fields {
+			probe, ok := linkedItem(f, int64(1))
+			ids := made[probe.TypeID]
+			if !ok || len(ids) == 0 {
+				continue
+			}
+			keys := make([][]any, len(ids))
+			for i, id := range ids {
+				keys[i] = []any{id}
+			}
+			hits, err := u.o.Reader.Find(ctx, Lookup{Entity: e, Match: []*Field{f}, Keys: keys})
+			if err != nil {
+				return err
+			}
+			for i, id := range ids {
+				to := ItemKey{TypeID: probe.TypeID, ID: id}
+				for _, from := range hits[i] {
+					u.linked[to] = append(u.linked[to], ItemKey{TypeID: e.TypeID, ID: from.ID})
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// linkers are the entities whose items may link to others, each once.
+func (u *undoing) linkers() []*Entity {
+	all := slices.Clone(u.o.Catalog.Entities)
+	for _, e := range u.o.Linkers {
+		if u.o.Catalog.EntityByType(e.TypeID) == nil {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// addForeign adds the items that link to one and that this undo leaves as they
+// are.
+func (u *undoing) addForeign(ctx context.Context, l *links, to ItemKey) error {
+	keys := make([]Hash, 0, len(u.linked[to]))
+	for _, from := range u.linked[to] {
+		keys = append(keys, freedKey(from))
+	}
+	freed, err := u.index.get(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i, from := range u.linked[to] {
+		if _, ok := freed[keys[i]]; ok {
+			continue
+		}
+		for _, e := range u.linkers() {
+			if e.TypeID == from.TypeID {
+				l.Kept = append(l.Kept, fmt.Sprintf("%s %d", e.Name, from.ID))
+			}
+		}
+	}
+	return nil
+}
+
+// freedKey marks an item whose links this undo ends.
+func freedKey(from ItemKey) Hash { return HashOf("freed", from.TypeID, from.ID) }
+
 // linksOf notes which items a change's item links to: they may be deleted after
 // it is, and must stay if it does.
 func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) error {
@@ -385,6 +469,7 @@ func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) err
 			return err
 		}
 		if undo.Kind.Writes() {
+			u.index.put(freedKey(ItemKey{TypeID: undo.TypeID, ID: undo.ID}), nil)
 			l.Planned = append(l.Planned, undo.Ref)
 		} else {
 			l.Kept = append(l.Kept, fmt.Sprintf("%s %d", entity.Name, undo.ID))

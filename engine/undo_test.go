@@ -31,8 +31,12 @@ func (w *world) planUndo(id string, force bool) *engine.Header {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	linkers, err := w.client.Catalog(w.t.Context(), engine.Needs{Entities: []string{"deal"}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	h, err := engine.Undo(w.t.Context(), engine.UndoOptions{
-		Header: run.Header(), RunID: id, Log: run, Catalog: catalog, Reader: w.client, Gauge: w.client, Draft: draft, Now: time.Now(), Force: force,
+		Linkers: linkers.Entities, Header: run.Header(), RunID: id, Log: run, Catalog: catalog, Reader: w.client, Gauge: w.client, Draft: draft, Now: time.Now(), Force: force,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -166,11 +170,13 @@ func TestUndoKeepsWhatWasChanged(t *testing.T) {
 	run := w.run(w.job(onboarding))
 	card := w.named("dynamic_128", "title", "Card of Cliente Um")[0]
 	w.edit("crm.item.update", map[string]any{"entityTypeId": 128, "id": card["id"], "fields": map[string]any{"opportunity": 5}})
+	third := w.named("contact", "name", "Cliente Tres")[0]
+	w.edit("crm.item.add", map[string]any{"entityTypeId": 2, "fields": map[string]any{"title": "Theirs", "contactId": third["id"]}})
 	contact := w.named("contact", "name", "Cliente Dois")[0]
 	w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": contact["id"], "fields": map[string]any{"post": "Boss"}})
 
 	h := w.planUndo(run.Run, false)
-	want := engine.Counts{Delete: 3, Conflict: 2, Skip: 1}
+	want := engine.Counts{Delete: 2, Conflict: 2, Skip: 2} // two cards; changed: a card and a contact; linked to: two contacts
 	if diff := gocmp.Diff(want, h.Summary); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
@@ -182,7 +188,7 @@ func TestUndoKeepsWhatWasChanged(t *testing.T) {
 	if undo.Status != engine.StatusPartial {
 		t.Errorf("undo ends %s: %s", undo.Status, undo.Error)
 	}
-	for entity, left := range map[string]int{"contact": 2, "dynamic_128": 1} {
+	for entity, left := range map[string]int{"contact": 3, "dynamic_128": 1} {
 		n := 0
 		for _, item := range w.items(entity) {
 			name, _ := item["name"].(string)
@@ -195,7 +201,7 @@ func TestUndoKeepsWhatWasChanged(t *testing.T) {
 			t.Errorf("%d of %s are left, want %d", n, entity, left)
 		}
 	}
-	if h := w.planUndo(run.Run, true); h.Summary.Delete != 3 || h.Summary.Conflict != 0 {
+	if h := w.planUndo(run.Run, true); h.Summary.Delete != 4 || h.Summary.Conflict != 0 {
 		t.Errorf("with force: %+v", h.Summary)
 	}
 }

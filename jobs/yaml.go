@@ -162,8 +162,9 @@ func (d *decoder) syntax(err error, lines []string) (index int, mended string, o
 		d.fault(secondDocument(lines), "one file is one job", "the file has more than one document")
 		return 0, "", false
 	}
-	pos := engine.Pos{Line: max(mark.Line, 1), Column: max(mark.Column, 1)}
-	index = min(pos.Line, len(lines)) - 1
+	// YAML marks what is missing behind the end of the file, and has seen the line as it was mended.
+	index = min(max(mark.Line, 1), len(lines)) - 1
+	pos := engine.Pos{Line: index + 1, Column: min(max(mark.Column, 1), len([]rune(d.lines[index]))+1)}
 	if place, indent, ok := strayItem(lines[:index+1]); ok {
 		d.fault(place, fmt.Sprintf("begin the line with %d spaces", indent),
 			"the item is indented by %d, the list that it belongs to by %d", place.Column-1, indent)

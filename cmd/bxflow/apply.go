@@ -85,8 +85,11 @@ func (a *app) checkSaved(ctx context.Context, plan *journal.Plan) (*planned, err
 		return nil, err
 	}
 	a.mentionFiles(h)
-	p, err := a.openPlanned(ctx, h)
+	p, err := a.openPortalOf(ctx, h)
 	if err != nil {
+		return nil, err
+	}
+	if err := sameCatalog(h, p.catalog); err != nil {
 		return nil, err
 	}
 	p.plan = plan

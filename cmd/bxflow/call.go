@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -52,9 +53,11 @@ func (a *app) callParams(file string, pairs []string) (map[string]any, error) {
 		if err != nil {
 			return nil, usage("--json: %w", err)
 		}
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if err := decoder.Decode(&params); err != nil {
+		err = wholeJSON(text, &params)
+		if err == nil && params == nil {
+			err = errors.New("it is null")
+		}
+		if err != nil {
 			return nil, usage("--json %s: %w; want one JSON object", file, err)
 		}
 	}
@@ -70,6 +73,19 @@ func (a *app) callParams(file string, pairs []string) (map[string]any, error) {
 	return params, nil
 }
 
+// wholeJSON reads a text that is one JSON value and nothing else.
+func wholeJSON(text []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(v); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more behind the value")
+	}
+	return nil
+}
+
 // readInput reads a file, or standard input for "-".
 func (a *app) readInput(file string) ([]byte, error) {
 	if file == "-" {
@@ -83,9 +99,7 @@ func (a *app) readInput(file string) ([]byte, error) {
 func setParam(params map[string]any, name, text string) error {
 	var value any = text
 	if path, isJSON := strings.CutSuffix(name, ":"); isJSON {
-		decoder := json.NewDecoder(strings.NewReader(text))
-		decoder.UseNumber()
-		if err := decoder.Decode(&value); err != nil {
+		if err := wholeJSON([]byte(text), &value); err != nil {
 			return usage("%q: %w; quote it for the shell, or use = for text", name, err)
 		}
 		name = path
@@ -110,7 +124,10 @@ func setPath(params map[string]any, path []string, value any) error {
 		params[key] = value
 		return nil
 	case path[1] == "" && len(path) == 2:
-		list, _ := params[key].([]any)
+		list, ok := params[key].([]any)
+		if _, given := params[key]; given && !ok {
+			return usage("%s is given both as a value and as a list", key)
+		}
 		params[key] = append(list, value)
 		return nil
 	case path[1] == "":
@@ -118,7 +135,7 @@ func setPath(params map[string]any, path []string, value any) error {
 	}
 	below, ok := params[key].(map[string]any)
 	if !ok {
-		if params[key] != nil {
+		if _, given := params[key]; given {
 			return usage("%s is given both as a value and with keys below it", key)
 		}
 		below = map[string]any{}

@@ -63,18 +63,3 @@ func TestCallParams(t *testing.T) {
 		})
 	}
 }
-
-func FuzzCallParams(f *testing.F) {
-	for _, seed := range []string{"a[b][]=1", "a:={}", "[=", "a[]][=x", "a[b]c=1"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, pair string) {
-		params, err := newApp().callParams("", []string{pair})
-		if err != nil {
-			return
-		}
-		if _, err := json.Marshal(params); err != nil {
-			t.Errorf("callParams(%q) gives what is no JSON: %v", pair, err)
-		}
-	})
-}

@@ -16,7 +16,7 @@ func TestDiskThatTakesNoMore(t *testing.T) {
 	t.Parallel()
 	begun := 0
 	for blocks := 100; ; blocks += blocks / 2 {
-		c := newContention(t)
+		c := newContention(t, 200)
 		args := fmt.Sprintf("ulimit -f %d; exec bxflow run many.yaml --yes --limits rate=0,request=1s --state a --portal %s", blocks, c.url)
 		p := exec.CommandContext(t.Context(), "sh", "-c", args)
 		p.Dir, p.Env = c.dir, childEnv(c.dir)

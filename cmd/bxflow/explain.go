@@ -13,19 +13,21 @@ import (
 	"github.com/bxflow/bxflow/jobs"
 )
 
-// explain prints why the program ends, once. Problems of job files come with
-// their lines, and a sum at the end. Whatever the texts are made of, a terminal
-// shows them and obeys nothing in them.
-func (a *app) explain(err error) {
+// explain prints why the program ends, once.
+func (a *app) explain(err error) { fmt.Fprint(a.stderr, explained(err)) }
+
+// explained says why the program ends. Problems of job files come with their
+// lines, and a sum at the end. Whatever the texts are made of, a terminal shows
+// them and obeys nothing in them.
+func explained(err error) string {
 	var problems engine.Problems
 	if !errors.As(err, &problems) {
-		fmt.Fprintf(a.stderr, "bxflow: %s\n", mask(report.CleanLines(distinct(err.Error()))))
-		return
+		return fmt.Sprintf("bxflow: %s\n", mask(report.CleanLines(distinct(err.Error()))))
 	}
 	var b bytes.Buffer
 	_ = jobs.Explain(&b, quoted(problems)) // a buffer takes everything
 	fmt.Fprintf(&b, "bxflow: %s; nothing was written\n", countProblems(problems))
-	fmt.Fprint(a.stderr, mask(report.CleanLines(b.String())))
+	return mask(report.CleanLines(b.String()))
 }
 
 // distinct leaves out what is said twice: what ends a command, such as a full
@@ -55,6 +57,7 @@ func quoted(problems engine.Problems) engine.Problems {
 				p.Line = strings.TrimSuffix(lines[p.Pos.Line-1], "\r")
 			}
 		}
+		p.Line = mask(p.Line) // of a long line, only a part is shown, which may begin in the middle of a webhook
 		out[i] = p
 	}
 	return out

@@ -146,6 +146,9 @@ func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned, fla
 // whether to go on, where there is somebody to be asked.
 func (a *app) applyRun(ctx context.Context, run *journal.Run, p *planned, flags writeFlags) (*engine.Result, error) {
 	a.log.Debug("run begins", "run", run.ID(), "job", run.Header().Job, "portal", p.session.Address())
+	defer context.AfterFunc(ctx, func() {
+		a.log.Warn("stopping once what is under way is done; a second signal stops at once, and resume goes on after both")
+	})()
 	o := a.applyOptions(run, p, flags)
 	res, err := engine.Apply(ctx, o)
 	a.progress.Done(err != nil)

@@ -19,17 +19,16 @@ import (
 	"github.com/bxflow/bxflow/engine/sandbox"
 )
 
-const leaseRows = 300
-
 // contention is a portal that several processes want to write to.
 type contention struct {
 	t   *testing.T
 	dir string
 	box *sandbox.Portal
 	url string
+	n   int // rows of the job
 }
 
-func newContention(t *testing.T) *contention {
+func newContention(t *testing.T, n int) *contention {
 	t.Helper()
 	box, err := sandbox.New(sandbox.Options{History: true})
 	if err != nil {
@@ -42,11 +41,11 @@ func newContention(t *testing.T) *contention {
 			t.Error(err)
 		}
 	})
-	c := &contention{t: t, dir: t.TempDir(), box: box, url: server.URL + box.WebhookPath()}
+	c := &contention{t: t, dir: t.TempDir(), box: box, url: server.URL + box.WebhookPath(), n: n}
 	var rows strings.Builder
 	rows.WriteString("n\n")
-	for n := range leaseRows {
-		fmt.Fprintf(&rows, "%d\n", n)
+	for i := range n {
+		fmt.Fprintf(&rows, "%d\n", i)
 	}
 	job := "version: 1\nname: many\nsteps:\n  - read: many.csv\n    key: n\n  - create: contact\n    fields: {name: \"${{ row.n }}\"}\n"
 	for name, text := range map[string]string{"many.csv": rows.String(), "many.yaml": job} {
@@ -113,7 +112,7 @@ func (p *process) end(code int) string {
 	p.c.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		p.c.t.Fatalf("%v does not end: %s", p.Args, p.stderr.String())
 	}
 	if got := p.ProcessState.ExitCode(); got != code {
@@ -122,10 +121,11 @@ func (p *process) end(code int) string {
 	return p.stderr.String()
 }
 
-// holder is a run that has written a part and writes on, slowly.
+// holder is a run that has written a part, and waits for the portal's limits to
+// admit more for as long as any test takes.
 func (c *contention) holder(state string) *process {
 	c.t.Helper()
-	p := c.start(state, "run", "many.yaml", "--yes", "--limits", "rate=0.5,burst=3,request=1s")
+	p := c.start(state, "run", "many.yaml", "--yes", "--limits", "rate=0.001,burst=8,request=1s")
 	c.until(p, "writes", func() bool { return len(c.box.History()) > 0 })
 	return p
 }
@@ -135,7 +135,7 @@ func (c *contention) until(p *process, what string, so func() bool) {
 	c.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(time.Minute); !so(); {
+	for deadline := time.After(3 * time.Minute); !so(); {
 		select {
 		case <-tick.C:
 		case <-p.ended:
@@ -160,8 +160,8 @@ func (c *contention) once() {
 			c.t.Errorf("%s was made %d times", key, n)
 		}
 	}
-	if len(made) != leaseRows {
-		c.t.Errorf("%d rows were made, want %d", len(made), leaseRows)
+	if len(made) != c.n {
+		c.t.Errorf("%d rows were made, want %d", len(made), c.n)
 	}
 }
 
@@ -172,7 +172,7 @@ func fast(args ...string) []string { return append(args, "--yes", "--limits", "r
 // whatever its state folder and its webhook's user, and whoever only reads goes on.
 func TestLease_liveHolder(t *testing.T) {
 	t.Parallel()
-	c := newContention(t)
+	c := newContention(t, 900)
 	holder := c.holder("a")
 	host, err := os.Hostname()
 	if err != nil {
@@ -217,7 +217,10 @@ func TestLease_liveHolder(t *testing.T) {
 		t.Errorf("%d things were written while the holder was stopped", after-before)
 	}
 	holder.signal(syscall.SIGCONT)
-	holder.end(exitDone)
+	all()
+	holder.signal(syscall.SIGKILL)
+	<-holder.ended
+	c.start("a", fast("resume")...).end(exitDone)
 	c.once()
 }
 
@@ -227,7 +230,7 @@ func TestLease_wait(t *testing.T) {
 	for name, state := range map[string]string{"of the same state folder": "a", "of another": "b"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newContention(t)
+			c := newContention(t, 900)
 			holder := c.holder("a")
 			waiter := c.start(state, fast("run", "many.yaml", "--wait")...)
 			c.until(waiter, "waits", func() bool {
@@ -260,7 +263,7 @@ func TestLease_killedHolder(t *testing.T) {
 	for name, state := range map[string]string{"of the same state folder": "a", "of another": "b"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newContention(t)
+			c := newContention(t, 900)
 			holder := c.holder("a")
 			holder.signal(syscall.SIGKILL)
 			<-holder.ended
@@ -268,4 +271,22 @@ func TestLease_killedHolder(t *testing.T) {
 			c.once()
 		})
 	}
+}
+
+// A run that was killed under another state folder may have left requests under
+// way: the next one waits until the portal must be done with them.
+func TestLease_killedWithAnotherState(t *testing.T) {
+	t.Parallel()
+	c := newContention(t, 200)
+	if err := c.box.SetFaults("late:method=crm.item.add,nth=1,delay=900ms"); err != nil {
+		t.Fatal(err)
+	}
+	killed := c.start("a", fast("run", "many.yaml")...)
+	c.until(killed, "loses an answer", func() bool { return c.box.Stats().Faults > 0 })
+	killed.signal(syscall.SIGKILL)
+	<-killed.ended
+	if told := c.start("b", fast("run", "many.yaml")...).end(exitDone); !strings.Contains(told, "left requests under way") {
+		t.Errorf("it says %q, want that it waits", told)
+	}
+	c.once()
 }

@@ -44,6 +44,9 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 	if err != nil {
 		return err
 	}
+	if prefix == lastRun {
+		prefix = ""
+	}
 	run, err := unfinished(ctx, j, prefix)
 	if err != nil {
 		return err
@@ -61,9 +64,13 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	p, err := a.openPlanned(ctx, h)
+	p, err := a.openPortalOf(ctx, h)
 	if err != nil {
 		return err
+	}
+	// A plan that is half done is better finished: what no longer fits fails by itself.
+	if what := changedSince(h, p.catalog); what != "" {
+		a.log.Warn("the portal is another than when the run was planned; what no longer fits will fail", "planned", moment(h.Created), "since then", what)
 	}
 	if !flags.yes {
 		left, err := changesLeft(ctx, run)
@@ -125,8 +132,9 @@ func changesLeft(ctx context.Context, run *journal.Run) (int, error) {
 	return left, nil
 }
 
-// openPlanned opens the portal that a plan was made for, as it was then.
-func (a *app) openPlanned(ctx context.Context, h *engine.Header) (*planned, error) {
+// openPortalOf opens the portal of a plan, which may have other fields and
+// stages by now.
+func (a *app) openPortalOf(ctx context.Context, h *engine.Header) (*planned, error) {
 	t, err := a.resolve(h.PortalRef, filepath.Dir(h.JobFile))
 	if err != nil {
 		return nil, err
@@ -140,7 +148,7 @@ func (a *app) openPlanned(ctx context.Context, h *engine.Header) (*planned, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := samePortal(h, catalog); err != nil {
+	if err := thisPortal(h, catalog); err != nil {
 		return nil, err
 	}
 	return &planned{session: s, catalog: catalog, before: before}, nil

@@ -17,30 +17,42 @@ import (
 // maxStale is how many things of a portal a refusal names.
 const maxStale = 4
 
-// samePortal refuses a plan that was made for another portal, or while the
-// portal's fields, stages or people were others.
-func samePortal(h *engine.Header, c *engine.Catalog) error {
+// thisPortal refuses a plan that was made for another portal.
+func thisPortal(h *engine.Header, c *engine.Catalog) error {
 	switch {
 	case c.Portal.ID != h.Portal.ID && c.Portal.Address == h.Portal.Address: // two sandboxes
 		return refused("plan %s: was made for %s, and this is another of that name (contents %s, not %s); name the portal with --portal",
 			h.ID, h.Portal.Address, c.Portal.ID, h.Portal.ID)
 	case c.Portal.ID != h.Portal.ID:
 		return refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, c.Portal.Address)
-	case h.Parts == nil && c.Fingerprint() != h.Catalog: // a plan of an earlier bxflow
-		return refused("plan %s: was made at %s, and fields, stages or people of the portal have changed since; make it again",
-			h.ID, moment(h.Created))
-	case h.Parts == nil:
-		return nil
+	}
+	return nil
+}
+
+// sameCatalog refuses a plan that was made while the portal's fields, stages or
+// people were others.
+func sameCatalog(h *engine.Header, c *engine.Catalog) error {
+	if what := changedSince(h, c); what != "" {
+		return refused("plan %s: was made at %s, and since then %s; make it again", h.ID, moment(h.Created), what)
+	}
+	return nil
+}
+
+// changedSince names what of a portal was changed or removed since a plan was
+// made; empty if nothing was.
+func changedSince(h *engine.Header, c *engine.Catalog) string {
+	if h.Parts == nil { // a plan of an earlier bxflow
+		if c.Fingerprint() != h.Catalog {
+			return "fields, stages or people of the portal were changed"
+		}
+		return ""
 	}
 	changes := c.Changes(h.Parts)
-	if len(changes) == 0 {
-		return nil
-	}
 	told := strings.Join(changes[:min(len(changes), maxStale)], ", ")
 	if more := len(changes) - maxStale; more > 0 {
 		told += fmt.Sprintf(" and %d more", more)
 	}
-	return refused("plan %s: was made at %s, and since then %s; make it again", h.ID, moment(h.Created), told)
+	return told
 }
 
 // sameJob refuses a plan whose job file was changed. Without the file the plan

@@ -123,13 +123,17 @@ func (a *app) undoCommand(ctx context.Context, prefix string, flags undoFlags, e
 
 // planUndo seals the plan that takes a run back.
 func (a *app) planUndo(ctx context.Context, j *journal.Journal, run *journal.Run, p *planned, force bool) error {
+	linkers, err := p.session.Catalog(ctx, engine.Needs{Entities: []string{"deal", "lead", "quote", "invoice", "contact"}})
+	if err != nil {
+		return err
+	}
 	draft, err := j.NewDraft(ctx)
 	if err != nil {
 		return err
 	}
 	header, err := engine.Undo(ctx, engine.UndoOptions{
 		Header: run.Header(), RunID: run.ID(), Log: run, Catalog: p.catalog, PortalRef: p.session.target.ref,
-		Reader: p.session, Gauge: p.session, Draft: draft, Now: time.Now(), Force: force, Progress: a.progress.Update,
+		Reader: p.session, Gauge: p.session, Draft: draft, Now: time.Now(), Linkers: linkers.Entities, Force: force, Progress: a.progress.Update,
 	})
 	a.progress.Done(err != nil)
 	if err != nil {
@@ -166,28 +170,6 @@ func (a *app) findRun(ctx context.Context, j *journal.Journal, name string) (*jo
 		return nil, usage("%w", unknown)
 	}
 	return run, err
-}
-
-// openPortalOf opens the portal of a plan, which may have other fields and
-// stages by now.
-func (a *app) openPortalOf(ctx context.Context, h *engine.Header) (*planned, error) {
-	t, err := a.resolve(h.PortalRef, filepath.Dir(h.JobFile))
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.open(t)
-	if err != nil {
-		return nil, err
-	}
-	before := s.Usage()
-	catalog, err := s.Catalog(ctx, h.Needs)
-	if err != nil {
-		return nil, err
-	}
-	if catalog.Portal.ID != h.Portal.ID {
-		return nil, refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, catalog.Portal.Address)
-	}
-	return &planned{session: s, catalog: catalog, before: before}, nil
 }
 
 // settleDoubts makes sure that of a run that was cut short nothing is in doubt,

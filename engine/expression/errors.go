@@ -121,6 +121,13 @@ func hintFor(msg string) string {
 
 // reworded replaces the Go names in a message of expr-lang by the words of this package.
 func reworded(msg string) string {
+	if types, ok := strings.CutPrefix(msg, "interface conversion: interface {} is "); ok {
+		is, wanted, _ := strings.Cut(types, ", not ")
+		return fmt.Sprintf("a value here must be %s, this is %s", wordFor(wanted), wordFor(is))
+	}
+	if strings.Contains(msg, "integer divide by zero") {
+		return "a division by zero"
+	}
 	for _, kind := range []string{"Identifier", "Operator", "Bracket", "Number", "String"} {
 		if token, ok := strings.CutPrefix(msg, "unexpected token "+kind+"("); ok {
 			return "unexpected " + strings.TrimSuffix(token, ")")
@@ -131,4 +138,19 @@ func reworded(msg string) string {
 		"map[string]interface {}", "map", "[]interface {}", "list", "interface {}", "any", "[]string", "list",
 		"non-bool expression", "this is not true or false", "time.Time", "date", "float64", "number", "int64", "whole number", "<nil>", "null",
 	).Replace(strings.TrimSpace(msg))
+}
+
+// wordFor is a Go type in the words of this package.
+func wordFor(goType string) string {
+	switch goType {
+	case "bool":
+		return Bool.String()
+	case "int", "int64":
+		return "a " + Int.String()
+	case "string":
+		return String.String()
+	case "nil":
+		return nameNull
+	}
+	return reworded(goType)
 }

@@ -21,19 +21,29 @@ type breaking struct {
 	sent, settle int // before which call; 0: none
 	calls        [2]atomic.Int64
 	breaks       func()
+	broken       atomic.Bool
+	pad          string // what the portal warns of from then on
+}
+
+func (b *breaking) strike(cs []*engine.Change, call, at int) {
+	if b.calls[call].Add(1) == int64(at) {
+		b.breaks()
+		b.broken.Store(true)
+	}
+	for _, c := range cs {
+		if b.broken.Load() && b.pad != "" {
+			c.Warnings = b.pad
+		}
+	}
 }
 
 func (b *breaking) Sent(ctx context.Context, cs []*engine.Change, at time.Time) error {
-	if b.calls[0].Add(1) == int64(b.sent) {
-		b.breaks()
-	}
+	b.strike(cs, 0, b.sent)
 	return b.Run.Sent(ctx, cs, at)
 }
 
 func (b *breaking) Settle(ctx context.Context, cs []*engine.Change) error {
-	if b.calls[1].Add(1) == int64(b.settle) {
-		b.breaks()
-	}
+	b.strike(cs, 1, b.settle)
 	return b.Run.Settle(ctx, cs)
 }
 
@@ -45,6 +55,7 @@ type breakage struct {
 	// blind says that what was written can't be read either, so that there is
 	// no result.
 	blind bool
+	pad   string // what changes must record to need room
 }
 
 // brokenDisk has a disk fail in the middle of a run: the run ends, says why,
@@ -59,7 +70,7 @@ func brokenDisk(t *testing.T, b breakage, sent, settle int) {
 		first.batch = 10
 		r := first.begin()
 		mend := func() {}
-		log := &breaking{Run: r, sent: sent, settle: settle, breaks: func() { mend = b.breaks(t, first.journal, dir) }}
+		log := &breaking{Run: r, sent: sent, settle: settle, pad: b.pad, breaks: func() { mend = b.breaks(t, first.journal, dir) }}
 		res, err := first.apply(t.Context(), r, log, false)
 		if err == nil || !strings.Contains(err.Error(), "journal: "+dir) || !strings.Contains(err.Error(), b.want) {
 			t.Fatalf("the run ends with %v, want %q", err, b.want)
@@ -128,6 +139,7 @@ func TestRun_diskFull(t *testing.T) {
 			return func() {}
 		},
 		want: ": no space left; make room and try again: ",
+		pad:  strings.Repeat("a long warning; ", 10_000), // the file has pages that are free
 	}
 	for name, at := range breakPoints() {
 		t.Run(name, func(t *testing.T) {

@@ -96,18 +96,19 @@ func (j *Journal) settleIn(ctx context.Context, alone, crashed bool) error {
 		}
 	}
 	if crashed {
-		if err := j.quickCheck(ctx); err != nil {
+		// It reads the whole file, so it is only done where a process or the
+		// machine has died.
+		if err := j.check(ctx, "quick_check(1)"); err != nil {
 			return err
 		}
 	}
 	return j.forgetDrafts(ctx, alone)
 }
 
-// quickCheck looks for structural damage. It reads the whole file, so it is
-// only done where a process or the machine has died.
-func (j *Journal) quickCheck(ctx context.Context) error {
+// check has the database look for structural damage with one of its pragmas.
+func (j *Journal) check(ctx context.Context, pragma string) error {
 	var found string
-	if err := j.db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+	if err := j.db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&found); err != nil {
 		return err
 	}
 	if found != "ok" {

@@ -196,11 +196,17 @@ func (s *saved) change(line []byte, seq int64) (*engine.Change, error) {
 	if err != nil {
 		return nil, s.fault(fmt.Sprintf("change %d is damaged", seq), err)
 	}
-	return &engine.Change{
+	c := &engine.Change{
 		Seq: v.Seq, Step: v.Step, Index: v.Index, Kind: v.Kind, Entity: v.Entity, TypeID: v.TypeID, ID: v.ID,
 		Ref: v.Ref, Source: v.Source, Key: v.Key, ExternalKey: v.ExternalKey, KeyField: v.KeyField, Match: v.Match, Fields: fields,
 		Import: v.Import, Needs: v.Needs, Reason: v.Reason, Line: v.Line, Row: v.Row, Image: v.Image,
-	}, nil
+	}
+	// A line that reads otherwise than it would be written, a key twice or in
+	// other letters, would be another plan once it is exported again.
+	if text, err := encodeChange(c); err != nil || !bytes.Equal(text, line) {
+		return nil, s.fault(fmt.Sprintf("change %d is damaged", seq), err)
+	}
+	return c, nil
 }
 
 // end checks the seal against what came before it.
@@ -210,8 +216,8 @@ func (s *saved) end(line []byte, n int64) (string, error) {
 		return "", s.fault("the seal is damaged", err)
 	}
 	sum := hex.EncodeToString(s.sum.Sum(nil))
-	if is.Seal != sum || is.Changes != n {
-		return "", s.fault("the seal does not fit: the plan was altered", nil)
+	if text, err := json.Marshal(seal{Seal: sum, Changes: n}); err != nil || !bytes.Equal(text, line) {
+		return "", s.fault("the seal does not fit: the plan was altered", err)
 	}
 	if _, err := s.r.ReadByte(); !errors.Is(err, io.EOF) {
 		s.line++

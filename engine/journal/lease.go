@@ -25,6 +25,7 @@ const leaseRetry = 200 * time.Millisecond
 type Lease struct {
 	locks    []*flock.Flock // of the journal's folder, and of the shared one
 	unshared error
+	before   string // the folder of who had the lease before, if it is another one
 }
 
 // Claim is what a lease is asked for with.
@@ -44,6 +45,8 @@ type holder struct {
 
 	Since time.Time
 	Job   string
+	// Folder is the one of its journal, which knows what it left in doubt.
+	Folder string
 }
 
 // HeldError says that another run has the lease of a portal.
@@ -71,14 +74,15 @@ func (j *Journal) Lease(ctx context.Context, c Claim) (*Lease, error) {
 	sum := sha256.Sum256([]byte(c.Portal))
 	name := "lease-" + hex.EncodeToString(sum[:8])
 	l := &Lease{}
-	if err := l.take(ctx, filepath.Join(filepath.Dir(j.path), name), j.owner, c); err != nil {
+	folder := filepath.Dir(j.path)
+	if err := l.take(ctx, filepath.Join(folder, name), folder, j.owner, c); err != nil {
 		return nil, err
 	}
 	// All take the two in this order, so that none waits for another that waits for it.
 	if c.Shared != "" {
 		err := os.MkdirAll(c.Shared, 0o700)
 		if err == nil {
-			err = l.take(ctx, filepath.Join(c.Shared, name), j.owner, c)
+			err = l.take(ctx, filepath.Join(c.Shared, name), folder, j.owner, c)
 		}
 		if _, held := errors.AsType[*HeldError](err); held || ctx.Err() != nil {
 			return nil, errors.Join(err, l.Release())
@@ -90,7 +94,7 @@ func (j *Journal) Lease(ctx context.Context, c Claim) (*Lease, error) {
 }
 
 // take adds the lock of a file to the lease.
-func (l *Lease) take(ctx context.Context, path string, me Owner, c Claim) error {
+func (l *Lease) take(ctx context.Context, path, folder string, me Owner, c Claim) error {
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	var got bool
 	var err error
@@ -107,7 +111,10 @@ func (l *Lease) take(ctx context.Context, path string, me Owner, c Claim) error 
 	case !got:
 		return errors.Join(heldBy(path), lock.Close())
 	}
-	text, err := json.Marshal(holder{Owner: me, Since: time.Now(), Job: c.Job})
+	if before, err := readHolder(path); err == nil && before.Folder != folder {
+		l.before = before.Folder
+	}
+	text, err := json.Marshal(holder{Owner: me, Since: time.Now(), Job: c.Job, Folder: folder})
 	if err == nil { // beside the lock: where locks are of a file's bytes, nobody could read it
 		err = os.WriteFile(path+".json", text, 0o600)
 	}
@@ -121,16 +128,25 @@ func (l *Lease) take(ctx context.Context, path string, me Owner, c Claim) error 
 // heldBy reads who holds a lease. What can't be read is left out, and so is a
 // holder that is gone: the one after it has not told yet.
 func heldBy(path string) error {
-	var h holder
-	text, err := os.ReadFile(path + ".json") //nolint:gosec // a file of ours
-	if err == nil {
-		err = json.Unmarshal(text, &h)
-	}
+	h, err := readHolder(path)
 	if err != nil || h.Gone() {
 		return &HeldError{}
 	}
 	return &HeldError{Owner: h.Owner, Since: h.Since, Job: h.Job}
 }
+
+// readHolder reads who took a lease last.
+func readHolder(path string) (h holder, err error) {
+	text, err := os.ReadFile(path + ".json") //nolint:gosec // a file of ours
+	if err == nil {
+		err = json.Unmarshal(text, &h)
+	}
+	return h, err
+}
+
+// Before is the folder of the journal of who had the lease before, empty if it
+// is this one's or not known.
+func (l *Lease) Before() string { return l.before }
 
 // Unshared says why processes with another journal are not kept off the portal;
 // nil if they are, or were not to be.

@@ -105,13 +105,19 @@ func (f few) BatchSize() int { return min(f.n, f.Writer.BatchSize()) }
 func (p *place) start(dir string) *process {
 	p.t.Helper()
 	w := &wire{RoundTripper: p.box.Transport()}
+	return &process{place: p, Client: p.client(w), journal: openIn(p.t, dir), wire: w}
+}
+
+// client is a client of the portal.
+func (p *place) client(w *wire) *portal.Client {
+	p.t.Helper()
 	address, err := portal.Parse("https://portal.test" + p.box.WebhookPath())
 	must(p.t, err)
 	client, err := portal.Open(portal.Options{Address: address, Transport: w, ID: p.box.ID(), Limits: portal.Limits{
 		Rate: p.o.Rate, Burst: float64(p.o.Burst), Window: 10 * time.Minute, Request: max(p.o.RequestLimit, time.Second),
 	}})
 	must(p.t, err)
-	return &process{place: p, Client: client, journal: openIn(p.t, dir), wire: w}
+	return client
 }
 
 // begin plans the job and begins a run of it.

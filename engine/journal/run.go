@@ -85,10 +85,15 @@ func (j *Journal) Begin(ctx context.Context, planID string, started time.Time) (
 
 // Resume makes the run this process's and running again. It refuses a run that
 // has nothing left to do, or whose process may still be at it; of a run of this
-// very process the caller knows that it is over.
+// very process the caller knows that it is over. Whatever ended the run may have
+// hurt its record, so all of it is read first: nothing is sent by a part while
+// another part is damaged.
 func (r *Run) Resume(ctx context.Context) error {
 	if r.result.Status == engine.StatusRunning && r.owner != r.j.owner && !r.owner.Gone() {
 		return fmt.Errorf("run %s: %s is at it; wait for it to end", r.id, r.owner)
+	}
+	if err := r.sound(ctx); err != nil {
+		return err
 	}
 	next := r.result
 	next.Status, next.Finished, next.Error = engine.StatusRunning, time.Time{}, ""
@@ -115,6 +120,39 @@ func (r *Run) Resume(ctx context.Context) error {
 		crash.At(crash.RunResumed)
 	}
 	return err
+}
+
+// sound finds damage in the run's changes and in the indexes by which they are
+// found.
+func (r *Run) sound(ctx context.Context) error {
+	if err := r.j.check(ctx, "integrity_check(changes)"); err != nil {
+		return fault(r.j.path, err)
+	}
+	rows, err := r.j.db.QueryContext(ctx, selectRow+"WHERE plan = ? ORDER BY seq", r.plan)
+	if err != nil {
+		return fault(r.j.path, err)
+	}
+	defer rows.Close()
+	last := int64(0)
+	for ; rows.Next(); last++ {
+		c, err := scanRow(rows)
+		if err == nil && c.Seq != last+1 {
+			err = fmt.Errorf("change %d is missing", last+1)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return &DamagedError{Path: r.j.path, Fault: err.Error()}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fault(r.j.path, err)
+	}
+	if last != r.n {
+		return &DamagedError{Path: r.j.path, Fault: fmt.Sprintf("change %d is missing", last+1)}
+	}
+	return nil
 }
 
 // isUnfinished is the condition of a run that can be resumed: it never ended,

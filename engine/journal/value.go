@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,8 +188,23 @@ func appendText(b []byte, s string) ([]byte, error) {
 	return appendJSON(b, s)
 }
 
-// appendJSON writes v as it is, without the escapes that HTML would need.
+// appendJSON writes v as it is, without the escapes that HTML would need. Bytes
+// that are no UTF-8 become U+FFFD.
 func appendJSON(b []byte, v any) ([]byte, error) {
+	text, err := plainJSON(b, v)
+	if err != nil || !bytes.Contains(text[len(b):], []byte(`\ufffd`)) {
+		return text, err
+	}
+	// Such bytes are written in another way than the U+FFFD as which they are
+	// read back, and a saved plan must be written twice alike.
+	read := reflect.New(reflect.TypeOf(v))
+	if err := json.Unmarshal(text[len(b):], read.Interface()); err != nil {
+		return nil, err
+	}
+	return plainJSON(b, read.Elem().Interface())
+}
+
+func plainJSON(b []byte, v any) ([]byte, error) {
 	buf := bytes.NewBuffer(b)
 	e := json.NewEncoder(buf)
 	e.SetEscapeHTML(false)
@@ -231,7 +248,7 @@ func decodeFields(text string) (map[string]engine.FieldChange, error) {
 	if err := d.Decode(&fields); err != nil {
 		return nil, err
 	}
-	if d.More() {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one object")
 	}
 	for name, f := range fields {

@@ -140,6 +140,13 @@ func (a Address) scrub(text string) string {
 	return strings.ReplaceAll(text, a.Secret.text, masked)
 }
 
+// scrubError takes the secret out of an error that the portal may have worded.
+func (a Address) scrubError(e *Error) {
+	for _, text := range []*string{&e.Code, &e.Message, &e.Argument} {
+		*text = a.scrub(*text)
+	}
+}
+
 // moved reads the Location of a redirect that answered a call of method: the
 // same webhook on another host (a portal that was renamed: "Changing the
 // domain" of the REST guide). Any other place is refused, since it would be

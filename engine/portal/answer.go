@@ -70,6 +70,13 @@ func (n *number) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// whole is the number as an id or a count. A damaged answer may hold any number;
+// none of them wraps round.
+func (n number) whole() int {
+	const most = 1 << 53
+	return int(max(-most, min(n, most)))
+}
+
 // object is a JSON object. An empty one may come as [], as PHP writes an empty
 // array; a list gets its indexes as keys.
 type object map[string]json.RawMessage
@@ -173,7 +180,7 @@ func answerOf(method string, status int, body []byte) (Result, *Error) {
 		return Result{}, &Error{Method: method, Status: status, Verdict: Unknown, Message: "the answer has neither result nor error"}
 	}
 	return Result{
-		Value: envelope.Result, Total: int(envelope.Total), Next: int(envelope.Next),
+		Value: envelope.Result, Total: envelope.Total.whole(), Next: envelope.Next.whole(),
 		Time: decodeTiming(envelope.Time),
 	}, nil
 }
@@ -273,5 +280,5 @@ func intOf(raw json.RawMessage) int {
 	if len(raw) == 0 || n.UnmarshalJSON(raw) != nil {
 		return 0
 	}
-	return int(n)
+	return n.whole()
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/portal"
 )
 
@@ -138,34 +137,4 @@ func TestBatchReplies(t *testing.T) {
 			t.Errorf("%s: got %+v, %v; want a command that was not reached", name, replies, fault)
 		}
 	}
-}
-
-// Whatever a portal or a gateway answers, reading it neither panics nor takes an
-// answer for done that has no result.
-func FuzzAnswer(f *testing.F) {
-	for _, body := range []string{
-		`{"result":{"items":[{"id":1}]},"time":{"operating":0.1}}`, `{"error":"X"}`, `{"error":{}}`, `[]`, `null`, `{"result":[]}`, "\xff",
-		`{"result":{"result":{"c0":{"item":{"id":"3","fm":[{"id":1,"typeId":"PHONE","value":"1"}]}}},"result_error":[],"result_time":{"c0":[]}}}`,
-		`{"result":{"result":[1,2],"result_error":[{"error":1}]}}`,
-	} {
-		f.Add(200, []byte(body))
-		f.Add(500, []byte(body))
-	}
-	f.Fuzz(func(t *testing.T, status int, body []byte) {
-		result, fault := portal.AnswerOf("crm.item.add", status, body)
-		if fault == nil && (status != 200 || result.Value == nil) {
-			t.Errorf("status %d, %q: taken for done", status, body)
-		}
-		if fault != nil {
-			return
-		}
-		replies, fault := portal.BatchReplies(2, result.Value, false)
-		if fault == nil && len(replies) != 2 {
-			t.Errorf("%d replies, want 2", len(replies))
-		}
-		for _, kind := range []engine.FieldType{engine.FieldString, engine.FieldDate, engine.FieldBoolean, engine.FieldContact, engine.FieldDouble} {
-			portal.Decode(&engine.Field{Type: kind}, result.Value)
-			portal.Decode(&engine.Field{Type: kind, Multiple: true}, result.Value)
-		}
-	})
 }

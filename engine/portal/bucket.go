@@ -127,6 +127,20 @@ func (b *level) refused(now, sent time.Time, limits Limits, s slot) {
 	b.Synced = now.UnixNano()
 }
 
+// soundCount says whether refusals in a row can have been so many.
+func soundCount(n int) bool { return n >= 0 && n < 1e6 }
+
+// mostWaiting is how many requests may wait for a slot, those of all processes
+// of a machine together; each has up to [maxInFlight].
+const mostWaiting = 32 * maxInFlight
+
+// settle bounds what was read by what can be so now.
+func (b *level) settle(now time.Time, limits Limits) {
+	b.Level = min(b.Level, limits.Burst+mostWaiting)
+	b.Synced = min(b.Synced, now.UnixNano())
+	b.Blocked = min(b.Blocked, now.Add(longestBlock).UnixNano())
+}
+
 // sound refuses figures that no process can have written.
 func (b level) sound() bool {
 	for _, figure := range []float64{b.Level, b.Margin, b.Neighbour, b.Surprise} {
@@ -134,5 +148,5 @@ func (b level) sound() bool {
 			return false
 		}
 	}
-	return b.At >= 0 && b.InARow >= 0
+	return b.At >= 0 && b.Synced >= 0 && b.Blocked >= 0 && soundCount(b.InARow)
 }

@@ -105,7 +105,7 @@ func (m *methodUse) wait(now time.Time, limits Limits, need float64) time.Durati
 	for _, p := range m.Pending {
 		releases = append(releases, release{p.Until, p.Seconds})
 	}
-	slices.SortFunc(releases, func(a, b release) int { return int(max(-1, min(1, a.until-b.until))) })
+	slices.SortFunc(releases, func(a, b release) int { return cmp.Compare(a.until, b.until) })
 	last := now.UnixNano()
 	for _, r := range releases {
 		if over <= tiny {
@@ -157,13 +157,14 @@ func (m *methodUse) spread(from, to time.Time, limits Limits, seconds float64) {
 // portal says that it was at the call's end. More than we know of may be on its
 // way; what is left was used by others. Less means that the portal forgot
 // the oldest before we did. Answers may overtake each other: the sum of an older
-// report than the last says nothing.
+// report than the last says nothing. Older by a window it can't be: then the
+// portal's clock was set back.
 func (m *methodUse) report(since, at time.Time, used float64, limits Limits, t Timing) {
 	m.InARow = 0
 	if t.Operating > 0 {
 		m.spread(since, at, limits, used)
 	}
-	if t.FinishedAt != 0 && t.FinishedAt < m.Reported {
+	if older := m.Reported - t.FinishedAt; t.FinishedAt != 0 && older > 0 && older < limits.Window.Seconds() {
 		return
 	}
 	m.Reported = t.FinishedAt
@@ -200,8 +201,25 @@ func (m *methodUse) refused(now time.Time, limits Limits) {
 	m.Blocked = now.Add(min(pause, limits.Window)).UnixNano()
 }
 
+// settle bounds what was read by what can be so now.
+func (m *methodUse) settle(now time.Time, limits Limits) {
+	window := now.Add(limits.Window).UnixNano()
+	m.Blocked = min(m.Blocked, window)
+	for i := range m.Spent {
+		m.Spent[i].Until = min(m.Spent[i].Until, window)
+	}
+	waits := now.Add(limits.Window + 2*limits.Request).UnixNano()
+	for id, p := range m.Pending {
+		p.Until = min(p.Until, waits)
+		m.Pending[id] = p
+	}
+}
+
 // sound refuses figures that no process can have written.
 func (m *methodUse) sound() bool {
+	if !soundCount(m.InARow) || m.Blocked < 0 {
+		return false
+	}
 	for _, s := range m.Spent {
 		if s.Seconds < 0 || s.Seconds > 1e6 {
 			return false

@@ -228,7 +228,7 @@ func (l *loading) titled(title string) []int {
 	if r := l.replies["type "+title]; r.Err == nil {
 		for _, t := range l.types("type " + title) {
 			if strings.EqualFold(strings.TrimSpace(string(t.Title)), title) {
-				ids = append(ids, int(t.TypeID))
+				ids = append(ids, t.TypeID.whole())
 			}
 		}
 		return ids
@@ -241,8 +241,8 @@ func (l *loading) titled(title string) []int {
 		return nil
 	}
 	for _, o := range owners {
-		if isProcess(int(o.ID)) && strings.EqualFold(strings.TrimSpace(string(o.Name)), title) {
-			ids = append(ids, int(o.ID))
+		if isProcess(o.ID.whole()) && strings.EqualFold(strings.TrimSpace(string(o.Name)), title) {
+			ids = append(ids, o.ID.whole())
 		}
 	}
 	return ids
@@ -272,7 +272,7 @@ func (l *loading) loadedByTitle(i int, title string) int {
 			return 0
 		}
 	}
-	return int(types[0].TypeID)
+	return types[0].TypeID.whole()
 }
 
 // catalog puts the answers together.
@@ -343,7 +343,7 @@ func (l *loading) portal() (engine.PortalInfo, error) {
 		return engine.PortalInfo{}, errors.New("profile: the answer is not a user")
 	}
 	return engine.PortalInfo{
-		Address: l.client.Address().String(), ID: l.client.id, UserID: int64(p.ID), Admin: isYes(p.Admin),
+		Address: l.client.Address().String(), ID: l.client.id, UserID: int64(p.ID.whole()), Admin: isYes(p.Admin),
 		User: strings.TrimSpace(string(p.Name) + " " + string(p.LastName)),
 	}, nil
 }
@@ -370,7 +370,7 @@ func (l *loading) people() []engine.User {
 			continue
 		}
 		for _, row := range rows {
-			id := int64(row.ID)
+			id := int64(row.ID.whole())
 			if id > 0 && !seen[id] {
 				seen[id] = true
 				name := strings.Join(strings.Fields(string(row.Name)+" "+string(row.LastName)), " ")

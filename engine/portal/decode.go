@@ -61,7 +61,7 @@ func Decode(f *engine.Field, raw json.RawMessage) any {
 func decodeOne(kind engine.FieldType, raw json.RawMessage) any {
 	s, scalar := scalar(raw)
 	if !scalar {
-		return compound(raw)
+		return compound(kind, raw)
 	}
 	return decodeScalar(kind, s)
 }
@@ -121,17 +121,14 @@ func scalar(raw json.RawMessage) (s string, ok bool) {
 
 // compound is a list or object where one value is expected: a file, or a field
 // that was once multiple. An empty one is nil, a list of one is its entry.
-func compound(raw json.RawMessage) any {
+func compound(kind engine.FieldType, raw json.RawMessage) any {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) == nil {
 		if len(list) == 0 {
 			return nil
 		}
 		if s, ok := scalar(bytes.TrimSpace(list[0])); ok && len(list) == 1 {
-			if s == "" {
-				return nil
-			}
-			return s
+			return decodeScalar(kind, s)
 		}
 	}
 	var compact bytes.Buffer
@@ -236,7 +233,7 @@ func decodeMulti(e *engine.Entity, raw json.RawMessage, fields map[string]any, k
 		}
 		name := strings.ToLower(string(row.Kind))
 		if row.Value != "" {
-			byName[name] = append(byName[name], engine.MultiValue{ID: int64(row.ID), Type: string(row.Type), Value: string(row.Value)})
+			byName[name] = append(byName[name], engine.MultiValue{ID: int64(row.ID.whole()), Type: string(row.Type), Value: string(row.Value)})
 		}
 	}
 	for _, f := range e.Fields {

@@ -110,7 +110,7 @@ func (c *Client) communicationIDs(ctx context.Context, l engine.Lookup, m int, o
 			}
 		}
 		for _, id := range ids {
-			found[values[i]] = append(found[values[i]], int64(id))
+			found[values[i]] = append(found[values[i]], int64(id.whole()))
 		}
 		slices.Sort(found[values[i]])
 		found[values[i]] = slices.Compact(found[values[i]])

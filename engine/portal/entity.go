@@ -56,7 +56,7 @@ func (l *loading) entity(name string, typeID int, kind crmType, statuses map[str
 		}
 		return nil, fields.Err
 	}
-	e := &engine.Entity{TypeID: typeID, SPATypeID: int(kind.ID), Name: entityName(typeID, kind)}
+	e := &engine.Entity{TypeID: typeID, SPATypeID: kind.ID.whole(), Name: entityName(typeID, kind)}
 	var answer struct {
 		Fields map[string]fieldInfo `json:"fields"`
 	}
@@ -207,8 +207,8 @@ func (l *loading) categories(name string, typeID int, statuses map[string][]stat
 	})
 	for _, c := range answer.Categories {
 		list = append(list, engine.Category{
-			ID: int(c.ID), Name: string(c.Name), Default: isYes(c.Default),
-			Stages: stagesOf(statuses[stageList(typeID, int(c.ID))]),
+			ID: c.ID.whole(), Name: string(c.Name), Default: isYes(c.Default),
+			Stages: stagesOf(statuses[stageList(typeID, c.ID.whole())]),
 		})
 	}
 	return list, true

@@ -3,6 +3,8 @@ package portal
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/bxflow/bxflow/engine"
 )
 
 // What tests look at from inside.
@@ -35,6 +37,11 @@ func BatchReplies(n int, value json.RawMessage, halt bool) ([]Reply, *Error) {
 		out = append(out, Reply(r))
 	}
 	return out, fault
+}
+
+// DecodeItem reads an item as crm.item.* prints it.
+func DecodeItem(e *engine.Entity, raw json.RawMessage, keepEmpty bool) (engine.Item, bool) {
+	return decodeItem(e, raw, keepEmpty)
 }
 
 // CatalogKept is how long a catalog serves again.

@@ -130,7 +130,7 @@ func Open(o Options) (*Client, error) {
 		wire: newWire(o.Address, o.Transport, requestTimeout(o.Limits), o.Logger),
 		governor: &governor{
 			limits: o.Limits, user: strconv.FormatInt(o.Address.User, 10), gate: newGate(),
-			store: newStore(o.State, host, o.Logger),
+			store: newStore(o.State, host, o.Limits, o.Logger),
 		},
 		logger: o.Logger, id: id,
 		catalogs: map[string]cachedCatalog{}, empty: map[int]time.Time{},
@@ -236,7 +236,7 @@ func (c *Client) post(ctx context.Context, t *ticket, calls []call, body []byte,
 	}
 	for _, r := range replies {
 		if r.Err != nil {
-			r.Err.Message = c.Address().scrub(r.Err.Message)
+			c.Address().scrubError(r.Err)
 		}
 	}
 	c.governor.done(ctx, t, report{fault: fault, outer: result.Time, replies: replies})

@@ -1,8 +1,6 @@
 package portal_test
 
 import (
-	"encoding/json"
-	"net/url"
 	"testing"
 
 	"github.com/bxflow/bxflow/engine/portal"
@@ -47,39 +45,4 @@ func TestBatchQuery(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A value that travels in a batch arrives as it was, whatever is in it.
-func FuzzBatchQuery(f *testing.F) {
-	for _, s := range []string{"", "a", "ä€", "a+b c&d=e#f%41", "<\"'>\\/\u2028", "$result", "\xff\x00", "[0]"} {
-		f.Add(s, s)
-	}
-	f.Fuzz(func(t *testing.T, key, value string) {
-		command, ok := portal.BatchQuery("crm.item.add", map[string]any{"fields": map[string]any{key: value}})
-		if !ok {
-			return
-		}
-		var body struct {
-			Commands map[string]string `json:"cmd"`
-		}
-		if err := json.Unmarshal(portal.BatchBody(command), &body); err != nil {
-			t.Fatalf("the batch's body is not JSON: %v", err)
-		}
-		u, err := url.Parse(body.Commands["c0"])
-		if err != nil || u.Path != "crm.item.add" || u.Fragment != "" {
-			t.Fatalf("%q is no method and query: %v", command, err)
-		}
-		query, err := url.ParseQuery(u.RawQuery)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for k, v := range query {
-			if k != "fields["+string([]rune(key))+"]" || v[0] != string([]rune(value)) {
-				t.Errorf("%q: %q arrives as %q: %q", key, value, k, v[0])
-			}
-		}
-		if len(query) != 1 {
-			t.Errorf("%d values arrive, want 1", len(query))
-		}
-	})
 }

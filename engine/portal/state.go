@@ -43,6 +43,7 @@ type figures struct {
 // portal's own answers put the figures right.
 type store struct {
 	path   string
+	limits Limits
 	logger *slog.Logger
 
 	turn     chan struct{} // held by whoever changes the figures
@@ -59,8 +60,8 @@ const maxState = 1 << 20
 
 // newStore opens the figures of the portal with that id in a folder; without a
 // folder they are in memory.
-func newStore(folder, portalID string, logger *slog.Logger) *store {
-	s := &store{logger: logger, turn: make(chan struct{}, 1)}
+func newStore(folder, portalID string, limits Limits, logger *slog.Logger) *store {
+	s := &store{limits: limits, logger: logger, turn: make(chan struct{}, 1)}
 	if folder == "" {
 		return s
 	}
@@ -140,7 +141,18 @@ func (s *store) load() {
 	}
 	var f figures
 	if json.Unmarshal(raw, &f) == nil && f.sound() {
+		f.settle(time.Now(), s.limits)
 		s.figures = f
+	}
+}
+
+// settle bounds what was read by what can be so now. The clock may have been
+// set back since it was written: a figure of the time to come must not keep
+// calls waiting until then.
+func (f *figures) settle(now time.Time, limits Limits) {
+	f.Bucket.settle(now, limits)
+	for _, m := range f.Methods {
+		m.settle(now, limits)
 	}
 }
 

@@ -90,7 +90,7 @@ func (w *wire) post(ctx context.Context, method string, body []byte) (Result, *E
 	}
 	result, fault := answerOf(method, status, answer)
 	if fault != nil {
-		fault.Message = address.scrub(fault.Message)
+		address.scrubError(fault)
 	}
 	return result, fault
 }

@@ -84,7 +84,8 @@ func (t target) String() string {
 // send is a command that writes, and its request.
 type send struct {
 	*sandbox.Request
-	done bool // it took effect
+	done bool      // it took effect
+	over time.Time // when nothing could come of it any more; zero before
 }
 
 func (c *check) find(rule, format string, args ...any) {
@@ -98,7 +99,7 @@ func (c *check) gather() {
 		request int
 		target
 	}
-	done := map[effect]bool{}
+	done := map[effect]time.Time{}
 	for _, x := range c.Effects {
 		t := target{typeID: int64(x.EntityTypeID), id: x.ID}
 		switch x.Kind {
@@ -108,7 +109,7 @@ func (c *check) gather() {
 			byKey := target{typeID: t.typeID, key: x.Key}
 			c.gone[t], c.gone[byKey] = append(c.gone[t], x.At), append(c.gone[byKey], x.At)
 		}
-		done[effect{x.Request, t}] = true
+		done[effect{x.Request, t}] = x.At
 	}
 	for i := range c.Requests {
 		r := &c.Requests[i]
@@ -117,7 +118,11 @@ func (c *check) gather() {
 		}
 		for _, command := range r.Commands {
 			for _, t := range targets(command) {
-				c.sends[t] = append(c.sends[t], send{r, done[effect{r.Number, t}]})
+				s := send{Request: r, over: r.Ended}
+				if at, ok := done[effect{r.Number, t}]; ok {
+					s.done, s.over = true, at // the rest of its batch is of no concern
+				}
+				c.sends[t] = append(c.sends[t], s)
 			}
 		}
 	}
@@ -233,7 +238,7 @@ func (c *check) lookups() {
 	whole := c.gatherLookups(looked)
 	for _, a := range repeats {
 		past := func(r *sandbox.Request) bool {
-			return !r.Arrived.Before(a.first.Arrived.Add(c.Fence*4/5)) && !r.Arrived.Before(a.first.Ended) && r.Arrived.Before(a.second.Arrived)
+			return !r.Arrived.Before(a.first.Arrived.Add(c.Fence*4/5)) && !r.Arrived.Before(a.first.Ended) && r.Number < a.second.Number
 		}
 		switch {
 		case a.first.done:
@@ -282,7 +287,7 @@ func (c *check) inFlight() {
 			if !s.LetIn || before.Request != nil && before.Number == s.Number {
 				continue
 			}
-			if before.Request != nil && (before.Ended.IsZero() || s.Arrived.Before(before.Ended)) {
+			if before.Request != nil && (before.over.IsZero() || s.Arrived.Before(before.over)) {
 				c.find(RuleInFlight, "%v: request %d came in at %s, and request %d was not over", t, s.Number, clock(s.Arrived), before.Number)
 			}
 			before = s

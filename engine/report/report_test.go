@@ -3,11 +3,15 @@ package report_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/report"
@@ -41,14 +45,60 @@ func TestHarmless(t *testing.T) {
 	}
 }
 
+// Whatever comes in, what goes to a terminal is text that it shows, and what it
+// could show all along is left as it is.
 func FuzzClean(f *testing.F) {
-	for _, seed := range []string{"", "Ana", "\x1b[31m", "\u202e", "a\nb", "\xff\xfe", "日本"} {
+	for _, seed := range []string{"", "Ana", "\x1b[31m", "\u202e", "a\nb\tc\r\n", "\xff\xfe", "日本", "\u009b2J", "\U000e0001\ufeff\u2028\u00ad\u00a0", "a\\x1b", "é\u0301"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := report.Clean(s)
-		if strings.ContainsAny(got, "\x1b\x07\r\n\u202e\u200f") || !utf8.ValidString(got) {
-			t.Errorf("clean(%q) = %q", s, got)
+		shown := func(text, kept string) bool {
+			return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(kept, r) })
+		}
+		got, lines := report.Clean(s), report.CleanLines(s)
+		if !shown(got, "") || !shown(lines, "\n\t") || strings.Count(lines, "\n") != strings.Count(s, "\n") {
+			t.Errorf("%q is shown as %q, and in lines as %q", s, got, lines)
+		}
+		if report.Clean(got) != got || report.CleanLines(lines) != lines || shown(s, "") && got != s || shown(s, "\n\t") && lines != s {
+			t.Errorf("%q is shown as %q, and in lines as %q, and then otherwise", s, got, lines)
+		}
+	})
+}
+
+// A JSON text says the same when it is made harmless.
+func FuzzCleanJSON(f *testing.F) {
+	for _, seed := range []string{"{\n\t\"a\": \"é日😀\"\n}", "\"\u009b2J\u202e\"", "\"\U000e0001\"", "[1, \"\\u001b\", null]", "\"\xff\"", "{\"\u00ad\":\"\x7f\"}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got := report.CleanJSON(bytes.Clone(raw))
+		if i := bytes.IndexFunc(got, func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(" \t\r\n", r) }); i >= 0 || !utf8.Valid(got) {
+			t.Fatalf("%q becomes %q", raw, got)
+		}
+		var want, have any
+		if json.Unmarshal(raw, &want) != nil {
+			return
+		}
+		if err := json.Unmarshal(got, &have); err != nil || !cmp.Equal(want, have) {
+			t.Fatalf("%q becomes %q: %v", raw, got, err)
+		}
+	})
+}
+
+// No cell of a CSV is a formula to a spreadsheet, and all that is no formula
+// stays as it is.
+func FuzzHarmless(f *testing.F) {
+	for _, seed := range []string{"", "=1+1", "@a", "+55", "-1,5", "-", "\t=1", " =1", "\r\n=1", "\u00a0=1", "＝1", "-1+cmd|' /C calc'!A0", "+1 (55)"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, cell string) {
+		got := report.Harmless(cell)
+		if got != cell && got != "'"+cell {
+			t.Fatalf("%q becomes %q", cell, got)
+		}
+		if got != "" && (strings.ContainsAny(got[:1], "=@\t\r") || strings.ContainsAny(got[:1], "+-") &&
+			strings.ContainsFunc(got, func(r rune) bool { return unicode.IsLetter(r) || strings.ContainsRune("=|!*^&'\"@", r) })) {
+			t.Fatalf("%q becomes %q", cell, got)
 		}
 	})
 }

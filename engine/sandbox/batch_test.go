@@ -126,23 +126,6 @@ func TestBatchChecksScopes(t *testing.T) {
 	}
 }
 
-func FuzzBatch(f *testing.F) {
-	for _, cmd := range []string{
-		"crm.item.add?entityTypeId=128&fields[title]=$result[a][item]", "crm.item.list?filter[0][logic]=OR", "$result[", "?", "#",
-		"crm.item.update?entityTypeId=128&id=$result[a][item][id]&fields[contactIds][]=", "crm.item.batchImport?entityTypeId=3&data[x]=1",
-	} {
-		f.Add("a", cmd)
-	}
-	p := open(f, sandbox.Options{})
-	f.Fuzz(func(t *testing.T, name, cmd string) {
-		body := fmt.Sprintf(`{"cmd":{"a":"crm.item.add?entityTypeId=128&fields[title]=x",%s:%s}}`, compact(t, name), compact(t, cmd))
-		result := p.call(t, "batch", body)
-		if at(result, "result_error", name, "error") == "INTERNAL_SERVER_ERROR" {
-			t.Errorf("%s: %v", body, at(result, "result_error", name))
-		}
-	})
-}
-
 // What a hostile batch may ask for without stopping the portal.
 func TestBatchReferencesThatGrow(t *testing.T) {
 	t.Parallel()

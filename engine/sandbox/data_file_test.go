@@ -300,22 +300,3 @@ func TestDataFileHoldsTablesAndTypes(t *testing.T) {
 		t.Errorf("a third time: got %s, want %s", got, want)
 	}
 }
-
-// A record that passed its checksum but makes no sense is an error, not a panic.
-func FuzzRecord(f *testing.F) {
-	for _, rec := range []string{
-		"I\x04ab\x02\x02", "Rtype\x02{}", "R\x08type\x02{\"entity_type_id\":-1}", "R\x0acategory\x02null", "N\x00\x02\x02A",
-		"P\x80\x02\x02\x02\x02i\x02", "S\x06\x02\x04\x02C\x02\x02\x02\x02", "D\x06\x02", "H\x06\x02\x02\x02\x02\x02\x02A\x02P", "L\x06\x7e\x7e", "X",
-	} {
-		f.Add([]byte(rec))
-	}
-	f.Fuzz(func(t *testing.T, rec []byte) {
-		if len(rec) == 0 {
-			return
-		}
-		p := open(t, sandbox.Options{})
-		if err := p.LoadRecord(rec); err != nil && err.Error() == "" {
-			t.Error("an error without a text")
-		}
-	})
-}

@@ -1,5 +1,10 @@
 package sandbox
 
+import (
+	"fmt"
+	"time"
+)
+
 // DecodeJSON, ParseQuery and EncodeJSON open the wire formats to tests.
 func DecodeJSON(body []byte) ([]byte, bool) {
 	v, ok := decodeJSON(body)
@@ -24,4 +29,16 @@ func (p *Portal) LoadRecord(rec []byte) error {
 		}
 	}
 	return r.record(rec)
+}
+
+// Figures are what a fault was told, in a form that tells it again.
+func (f Fault) Figures() (spec string, p, done float64, nth, after, count int, delay time.Duration) {
+	spec = fmt.Sprintf("%s:p=%v,done=%v,after=%d,delay=%s", f.kind, f.p, f.done, f.after, f.delay)
+	if f.nth > 0 {
+		spec += fmt.Sprintf(",nth=%d", f.nth)
+	}
+	if f.count > 0 {
+		spec += fmt.Sprintf(",count=%d", f.count)
+	}
+	return spec + ",method=" + f.method, f.p, f.done, f.nth, f.after, f.count, f.delay
 }

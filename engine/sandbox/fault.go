@@ -90,11 +90,11 @@ func (f *Fault) set(key, val string) (err error) {
 	case "done":
 		f.done, err = probability(val)
 	case "nth":
-		f.nth, err = atLeastOne(val)
+		f.nth, err = atLeast(1, val)
 	case "after":
-		f.after, err = strconv.Atoi(val)
+		f.after, err = atLeast(0, val)
 	case "count":
-		f.count, err = atLeastOne(val)
+		f.count, err = atLeast(1, val)
 	case "method":
 		f.method = strings.ToLower(val)
 	case "delay":
@@ -115,10 +115,12 @@ func probability(val string) (float64, error) {
 	return p, err
 }
 
-func atLeastOne(val string) (int, error) {
+// atLeast reads a number of requests.
+func atLeast(least int, val string) (int, error) {
+	const most = 1e9
 	n, err := strconv.Atoi(val)
-	if err == nil && n < 1 {
-		return 0, errors.New("not 1 or more")
+	if err == nil && (n < least || n > most) {
+		return 0, fmt.Errorf("not from %d to %d", least, int(most))
 	}
 	return n, err
 }

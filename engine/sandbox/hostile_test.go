@@ -61,32 +61,6 @@ func TestEveryMethodSurvivesHostileParameters(t *testing.T) {
 	}
 }
 
-func FuzzMethods(f *testing.F) {
-	for i, params := range hostileParams() {
-		f.Add(uint8(i*5), params)
-	}
-	portal, err := sandbox.New(sandbox.Options{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() {
-		if err := portal.Close(); err != nil {
-			f.Error(err)
-		}
-	})
-	f.Fuzz(func(t *testing.T, pick uint8, params string) {
-		names, ok := result(t, portal, "methods", `{}`).([]any)
-		if !ok {
-			t.Fatal("no methods")
-		}
-		method, ok := names[int(pick)%len(names)].(string)
-		if !ok {
-			t.Fatal("the name is no text")
-		}
-		checkEnvelope(t, portal, method, []byte(params))
-	})
-}
-
 // checkEnvelope calls a method and checks that whatever comes back is an answer
 // of a portal: either a result and a time, or an error.
 func checkEnvelope(t *testing.T, portal *sandbox.Portal, method string, params []byte) {

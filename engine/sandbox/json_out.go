@@ -124,6 +124,9 @@ func appendFloat(b []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(b, '0')
 	}
+	if f == 0 && math.Signbit(f) {
+		return append(b, "-0.0"...)
+	}
 	if abs := math.Abs(f); abs == 0 || abs >= 1e-4 && abs < 1e15 {
 		return strconv.AppendFloat(b, f, 'f', -1, 64)
 	}

@@ -1,7 +1,6 @@
 package sandbox_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -78,33 +77,6 @@ func TestDecodeJSON(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzParseQuery(f *testing.F) {
-	for _, q := range []string{"a[b][]=1&a[b][]=2", "a.b=%41", "[", "a[", "a[]", "a[]]=", "%5b%5d=1", "a[0]=1&a[]=2", "\x00=1"} {
-		f.Add(q)
-	}
-	f.Fuzz(func(t *testing.T, query string) {
-		if out := sandbox.ParseQuery(query); !json.Valid([]byte(out)) {
-			t.Errorf("%q: not JSON: %s", query, out)
-		}
-	})
-}
-
-func FuzzDecodeJSON(f *testing.F) {
-	for _, b := range []string{`{"cmd":{"b":"x","a":"y"}}`, `[[]]`, `{"a":1e999}`, `"\ud800"`, "{}\x00"} {
-		f.Add([]byte(b))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		out, ok := sandbox.DecodeJSON(body)
-		if !ok {
-			return
-		}
-		again, ok := sandbox.DecodeJSON(out)
-		if !ok || string(again) != string(out) {
-			t.Errorf("%q: %s, and again %s", body, out, again)
-		}
-	})
 }
 
 func TestRequestForms(t *testing.T) {

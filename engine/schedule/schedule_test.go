@@ -1,6 +1,7 @@
 package schedule_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -268,16 +269,30 @@ func TestParse_fillsInDefaults(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that what parses comes due, later each time.
+// FuzzParse checks that what parses comes due, later each time and whenever one
+// asks, and that all else is refused in words.
 func FuzzParse(f *testing.F) {
-	for _, cron := range []string{"0 6 * * 1-5", "*/5 * * * *", "0 0 29 2 *", "0 0 * * FRI-SUN", "@every 90s", "@daily", "TZ=0", "1,,2 * * * *", "0 0 31 * 7/2"} {
-		f.Add(cron, "Europe/Berlin", int64(1774746000))
+	for _, cron := range []string{
+		"0 6 * * 1-5", "*/5 * * * *", "0 0 29 2 *", "0 0 * * FRI-SUN", "@every 90s", "@daily", "TZ=0", "1,,2 * * * *", "0 0 31 * 7/2", "30 2 * * *", "@every 2562047h47m16s",
+		"59-0 * * * *", "0 0 30 2 *", "*/90 * * * *", "\x1b[2J * * * *", "@every 1ns", "0 0 1 1 ?", "+5 * * * *", "0-59/59 0-23/23 1-31/30 1-12/11 0-7/7",
+	} {
+		f.Add(cron, "Europe/Berlin", "skip", "once", int64(1774746000))
 	}
-	f.Add("30 2 * * *", "", int64(-62135596800))
-	f.Fuzz(func(t *testing.T, cron, zone string, unix int64) {
-		s, err := schedule.Parse(schedule.Spec{Cron: cron, Timezone: zone})
+	f.Add("30 2 * * *", "", "", "none", int64(-62135596800))
+	f.Add("@every 7s", "", "", "", int64(-62135596800))
+	f.Add("30 2 * * *", "Australia/Lord_Howe", "queue", "", int64(1_743_865_200))
+	f.Add("0 0 * * *", "America/Sao_Paulo", "", "", int64(1_541_300_400))
+	f.Add("15 * * * *", "../../etc/passwd", "x", "\u202e", int64(0))
+	f.Fuzz(func(t *testing.T, cron, zone, overlap, catchUp string, unix int64) {
+		s, err := schedule.Parse(schedule.Spec{Cron: cron, Timezone: zone, Overlap: schedule.Overlap(overlap), CatchUp: schedule.CatchUp(catchUp)})
 		if err != nil {
+			if i := strings.IndexFunc(err.Error(), func(r rune) bool { return !strconv.IsPrint(r) }); i >= 0 {
+				t.Fatalf("%q has a control character at %d", err, i)
+			}
 			return
+		}
+		if again := parse(t, s.Spec()); again.Spec() != s.Spec() || again.Spec().Cron != cron {
+			t.Fatalf("%+v is %+v", s.Spec(), again.Spec())
 		}
 		const century = 100 * 365 * 24 * 3600
 		due := time.Unix(1_700_000_000+unix%century, 0)
@@ -289,8 +304,13 @@ func FuzzParse(f *testing.F) {
 				}
 				t.Fatalf("%q is not due after %v", cron, due)
 			}
-			if !next.After(due) {
+			if !next.After(due) || next.Nanosecond() != 0 || next.Location() != s.Zone() {
 				t.Fatalf("%q is due at %v after %v", cron, next, due)
+			}
+			for _, meanwhile := range []time.Time{due.Add(next.Sub(due) / 2), next.Add(-time.Second)} {
+				if got := s.Next(meanwhile); !got.Equal(next) {
+					t.Fatalf("%q in %s is due at %v after %v, but at %v after %v", cron, s.Zone(), next, due, got, meanwhile)
+				}
 			}
 			due = next
 		}

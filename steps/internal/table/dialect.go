@@ -33,7 +33,7 @@ func parseDelimiter(s string) (rune, error) {
 	}
 	r, size := utf8.DecodeRuneInString(s)
 	if size != len(s) || !usableDelimiter(r) {
-		return 0, fmt.Errorf(`delimiter: %q is not one character that can separate fields; write ",", ";", "tab" or "|"`, s)
+		return 0, fmt.Errorf(`delimiter: %q is not one character that can separate fields; write ",", ";", "tab" or "|"`, shorten(s))
 	}
 	return r, nil
 }

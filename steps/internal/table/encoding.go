@@ -70,7 +70,7 @@ func charsetNamed(name string) (charset, error) {
 			}
 		}
 	}
-	return charset{}, fmt.Errorf("encoding: %q is not known; write one of %s", name, strings.Join(Encodings(), ", "))
+	return charset{}, fmt.Errorf("encoding: %q is not known; write one of %s", shorten(name), strings.Join(Encodings(), ", "))
 }
 
 // found is the encoding of a file and how it came to be known.

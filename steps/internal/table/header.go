@@ -62,17 +62,35 @@ func nameFaults(names []string) []string {
 		columns[name] = append(columns[name], strconv.Itoa(i+1))
 	}
 	if at := columns[""]; len(at) > 0 {
-		faults = append(faults, fmt.Sprintf("column %s of the header has no name; name it, or remove it with its delimiter",
-			strings.Join(at, ", ")))
+		faults = append(faults, fmt.Sprintf("column %s of the header has no name; name it, or remove it with its delimiter", some(at)))
 	}
 	for i, name := range names {
 		at := columns[name]
 		if name == "" || len(at) < 2 || at[0] != strconv.Itoa(i+1) {
 			continue
 		}
-		faults = append(faults, fmt.Sprintf("columns %s are all named %q; give each its own name", strings.Join(at, ", "), name))
+		if len(faults) == maxFaults {
+			return append(faults, "more columns have the same name")
+		}
+		faults = append(faults, fmt.Sprintf("columns %s are all named %q; give each its own name", some(at), shorten(name)))
 	}
 	return faults
+}
+
+const (
+	// maxFaults is how many faults of a header are told: nobody mends more
+	// before the next look.
+	maxFaults = 10
+	// maxListed is how many columns a fault names.
+	maxListed = 12
+)
+
+// some lists the first few numbers.
+func some(numbers []string) string {
+	if more := len(numbers) - maxListed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(numbers[:maxListed], ", "), more)
+	}
+	return strings.Join(numbers, ", ")
 }
 
 // missing lists required columns that the header lacks, with what is near.
@@ -85,7 +103,7 @@ func missing(names, require []string) []string {
 		near := nearest(names, want)
 		remedy := "did you mean " + near + "?"
 		if near == "" {
-			remedy = "the columns are " + quoteList(names, 12)
+			remedy = "the columns are " + quoteList(names, maxListed)
 		}
 		faults = append(faults, fmt.Sprintf("required column %q is missing; %s", want, remedy))
 	}
