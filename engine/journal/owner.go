@@ -36,8 +36,9 @@ func (o Owner) Gone() bool {
 	case !processExists(o.PID):
 		return true
 	}
-	birth := birthOf(o.PID)
-	return birth != "" && birth != o.Birth
+	state, birth := processStat(o.PID)
+	// A process whose parent didn't ask for its end yet is still listed.
+	return state == "Z" || state == "X" || birth != "" && birth != o.Birth
 }
 
 // thisProcess is the owner that this process is.
@@ -47,7 +48,8 @@ func thisProcess() Owner {
 		host = "localhost"
 	}
 	pid := os.Getpid()
-	return Owner{Host: host, PID: pid, Boot: bootID(), Birth: birthOf(pid)}
+	_, birth := processStat(pid)
+	return Owner{Host: host, PID: pid, Boot: bootID(), Birth: birth}
 }
 
 // processExists says whether there is a process with the number.
@@ -73,18 +75,19 @@ func bootID() string {
 	return strings.TrimSpace(string(text))
 }
 
-// birthOf is the start time of a process in ticks since boot, the 22nd field
-// of /proc/PID/stat (Linux; see proc_pid_stat(5)).
-func birthOf(pid int) string {
+// processStat is the state of a process, Z or X once it has ended, and its start
+// time in ticks since boot: the 3rd and the 22nd field of /proc/PID/stat (Linux;
+// see proc_pid_stat(5)).
+func processStat(pid int) (state, birth string) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	// The second field, the name, may hold spaces and parentheses itself.
 	_, rest, ok := strings.Cut(string(text[max(0, strings.LastIndexByte(string(text), ')')):]), ") ")
 	fields := strings.Fields(rest)
 	if !ok || len(fields) < 20 {
-		return ""
+		return "", ""
 	}
-	return fields[19]
+	return fields[0], fields[19]
 }

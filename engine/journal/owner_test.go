@@ -1,8 +1,11 @@
 package journal_test
 
 import (
+	"fmt"
 	"math"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/bxflow/bxflow/engine/journal"
@@ -34,5 +37,41 @@ func TestOwner_isGone(t *testing.T) {
 				t.Errorf("%+v is gone: %v, want %v", tt.owner, got, tt.want)
 			}
 		})
+	}
+}
+
+// A process that has ended is gone, even if its parent never asks for its end:
+// as in a container whose first process is no init.
+func TestOwner_isGoneBeforeItsParentKnows(t *testing.T) {
+	t.Parallel()
+	o := runOf(t, openIn(t, t.TempDir())).Owner()
+	if o.Birth == "" {
+		return // this system tells nothing of processes
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	o.PID = child.Process.Pid
+	for {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", o.PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		o.Birth = fields[19]
+		if fields[0] == "Z" {
+			break
+		}
+		if o.Gone() {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", o.PID))
+			if err != nil || !strings.Contains(string(text), ") Z ") {
+				t.Fatal("a process that runs is taken for gone")
+			}
+		}
+	}
+	if !o.Gone() {
+		t.Error("a process that has ended is not gone")
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +35,7 @@ const (
 // programPath is where a program is.
 func programPath(tb testing.TB, name string) string {
 	tb.Helper()
-	programs.once.Do(func() { programs.err = build(tb.Context(), programs.dir) })
+	programs.once.Do(func() { programs.err = errors.Join(lookAtSources(), build(tb.Context(), programs.dir)) })
 	if programs.err != nil {
 		tb.Fatal(programs.err)
 	}
@@ -67,6 +69,18 @@ func build(ctx context.Context, dir string) error {
 		}
 	}
 	return nil
+}
+
+// lookAtSources looks at the program's sources. What a test has looked at is what
+// go test goes by when it decides whether an earlier result still holds; that
+// another program builds them it can't know.
+func lookAtSources() error {
+	return filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() && slices.Contains([]string{".go", ".sql", ".mod", ".sum"}, filepath.Ext(path)) {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
 }
 
 // life is one process of the program, from its start to its end.
