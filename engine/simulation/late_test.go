@@ -11,6 +11,7 @@ import (
 	"github.com/sourcegraph/conc"
 
 	"github.com/bxflow/bxflow/engine/crash"
+	"github.com/bxflow/bxflow/engine/journal"
 	"github.com/bxflow/bxflow/engine/proof"
 	"github.com/bxflow/bxflow/engine/sandbox"
 )
@@ -19,18 +20,24 @@ import (
 // with two crashes.
 type trial struct {
 	faults []string
+	anew   bool         // lives run the job anew, instead of resuming it
 	change func(*world) // takes away what keeps things from being made twice
 	lives  func(*scenario, *world)
 }
 
-// treacherous are requests that take effect up to 59 s after they were sent, and
-// lists that show a new item up to 10 s late. A fault has one delay, so there
-// are several.
-func treacherous(seed int) []string {
+// late are requests that take effect up to 59 s after they were sent. A fault has
+// one delay, so there are several.
+func late(seed int) []string {
 	faults := []string{fmt.Sprintf("drop-after:p=0.05,seed=%d", seed)}
 	for i, delay := range []time.Duration{59 * time.Second, 45 * time.Second, 20 * time.Second, 5 * time.Second} {
 		faults = append(faults, fmt.Sprintf("late:p=0.06,delay=%s,method=batch,seed=%d", delay, seed+i))
 	}
+	return faults
+}
+
+// treacherous are late requests, and lists that show a new item up to 10 s late.
+func treacherous(seed int) []string {
+	faults := late(seed)
 	for i, delay := range []time.Duration{10 * time.Second, 3 * time.Second} {
 		faults = append(faults, fmt.Sprintf("lag:p=0.3,delay=%s,seed=%d", delay, seed+10+i))
 	}
@@ -47,7 +54,7 @@ func (tr trial) try(t *testing.T, seed uint64, rows int, f *figures) (found []st
 		s.job.write("on", "on")
 		s.box = sandbox.Options{Rate: 2, Burst: 50, RequestLimit: time.Minute, Latency: 300 * time.Millisecond}
 		s.lives = []ending{{after: between(r, 2*time.Second, 20*time.Second)}, {point: crash.IntentDurable, nth: 2}}
-		s.pauses, s.anew, s.reopened = make([]time.Duration, 2), make([]bool, 2), make([]bool, 2)
+		s.pauses, s.anew, s.reopened = make([]time.Duration, 2), []bool{tr.anew, tr.anew}, make([]bool, 2)
 		w := newWorld(t, s.box, s.job.job, s.job.rows())
 		w.ask(s.job.before())
 		if err := w.portal.SetFaults(s.faults...); err != nil {
@@ -63,7 +70,7 @@ func (tr trial) try(t *testing.T, seed uint64, rows int, f *figures) (found []st
 			lives, ends, found = s.live(w)
 		}
 		w.settle()
-		for _, finding := range w.findings(false) {
+		for _, finding := range w.findings(tr.anew) {
 			found = append(found, finding.String())
 		}
 		found = append(found, amiss(s.job.want(), w.got(false))...)
@@ -101,10 +108,14 @@ func TestLateRequestsAndLaggingLists(t *testing.T) {
 func TestSafeguardsAreNeeded(t *testing.T) {
 	t.Parallel()
 	tests := map[string]trial{
-		"the fence":    {faults: treacherous(1), change: func(w *world) { w.fence = 0 }},
-		"the look-up":  {faults: treacherous(1), change: func(w *world) { w.blind = true }},
-		"the lease":    {change: func(w *world) { w.lawless = true }, lives: bothAtOnce},
-		"none of them": {lives: bothAtOnce},
+		"the fence":   {faults: treacherous(1), change: func(w *world) { w.fence = 0 }},
+		"the look-up": {faults: treacherous(1), change: func(w *world) { w.blind = true }},
+		"the wait":    {faults: late(1), anew: true, change: func(w *world) { w.hasty = true }},
+		"the lease":   {change: func(w *world) { w.lawless = true }, lives: bothAtOnce},
+
+		"none, resumed": {faults: treacherous(1)},
+		"none, anew":    {faults: late(1), anew: true},
+		"none, at once": {lives: bothAtOnce},
 	}
 	for name, tr := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -119,21 +130,33 @@ func TestSafeguardsAreNeeded(t *testing.T) {
 			}
 			t.Logf("%s; %d items were made twice", &f, twice)
 			switch {
-			case name == "none of them" && len(found) > 0:
+			case tr.change == nil && len(found) > 0:
 				t.Errorf("with all of them: %s", strings.Join(found, "\n"))
-			case name != "none of them" && twice == 0:
+			case tr.change != nil && twice == 0:
 				t.Errorf("without %s nothing is made twice", name)
 			}
 		})
 	}
 }
 
-// bothAtOnce has two processes run the job at the same time.
+// bothAtOnce has two processes with different state folders run the job at the
+// same time.
 func bothAtOnce(_ *scenario, w *world) {
+	var err error
+	if w.other, err = journal.Open(w.t.Context(), w.t.TempDir()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		if err := w.other.Close(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.shared = w.t.TempDir()
 	var both conc.WaitGroup
-	for range 2 {
+	for _, j := range []*journal.Journal{w.journal, w.other} {
 		both.Go(func() {
 			l := w.begin(ending{})
+			l.journal = j
 			if _, err := l.work(true); err != nil {
 				w.t.Error(err)
 			}

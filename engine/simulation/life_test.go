@@ -44,12 +44,13 @@ var errDead = errors.New("the process is dead")
 // does reaches its journal, no request of it leaves, and no answer arrives; what
 // the portal got before, it works on.
 type life struct {
-	world  *world
-	client *portal.Client
-	ctx    context.Context //nolint:containedctx // it is the life
-	end    context.CancelCauseFunc
-	ending ending
-	timer  *time.Timer
+	world   *world
+	journal *journal.Journal
+	client  *portal.Client
+	ctx     context.Context //nolint:containedctx // it is the life
+	end     context.CancelCauseFunc
+	ending  ending
+	timer   *time.Timer
 
 	mu     sync.Mutex
 	passed int // how often it came by the ending's point
@@ -59,7 +60,7 @@ type life struct {
 // begin starts a process.
 func (w *world) begin(e ending) *life {
 	w.t.Helper()
-	l := &life{world: w, ending: e}
+	l := &life{world: w, journal: w.journal, ending: e}
 	l.ctx, l.end = context.WithCancelCause(w.t.Context())
 	l.client = w.open(wire{l, w.portal.Transport()})
 	if e.after > 0 {
@@ -114,7 +115,7 @@ func (l *life) work(anew bool) (*engine.Result, error) {
 	if err := l.at(crash.LeaseTaken); err != nil {
 		return nil, err
 	}
-	open, err := l.world.journal.Unfinished(l.ctx)
+	open, err := l.journal.Unfinished(l.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (l *life) hold() (release func(), err error) {
 	if l.world.lawless {
 		return func() {}, nil
 	}
-	lease, err := l.world.journal.Lease(l.ctx, journal.Claim{Portal: l.client.ID(), Job: l.world.job.Name, Wait: true})
+	lease, err := l.journal.Lease(l.ctx, journal.Claim{Portal: l.client.ID(), Job: l.world.job.Name, Shared: l.world.shared, Wait: true})
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,7 @@ func (l *life) plan() (*engine.Header, *engine.Catalog, error) {
 	if err := l.outlast(); err != nil {
 		return nil, nil, err
 	}
-	made, err := l.world.journal.NewDraft(l.ctx)
+	made, err := l.journal.NewDraft(l.ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -173,9 +174,9 @@ func (l *life) plan() (*engine.Header, *engine.Catalog, error) {
 // outlast waits as the program does before it plans.
 func (l *life) outlast() error {
 	for {
-		sent, err := l.world.journal.InDoubt(l.ctx, l.client.ID())
+		sent, err := l.journal.InDoubt(l.ctx, l.client.ID())
 		wait := time.Until(sent.Add(l.world.fence))
-		if err != nil || sent.IsZero() || wait <= 0 {
+		if err != nil || sent.IsZero() || wait <= 0 || l.world.hasty {
 			return err
 		}
 		timer := time.NewTimer(wait)
@@ -196,7 +197,7 @@ func (l *life) apply(h *engine.Header, catalog *engine.Catalog, before engine.Us
 	if err := l.at(crash.RunBeginning); err != nil {
 		return nil, err
 	}
-	run, err := l.world.journal.Begin(l.ctx, h.ID, time.Now())
+	run, err := l.journal.Begin(l.ctx, h.ID, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,8 @@ type world struct {
 	state    string // the folder with what processes share of the limits; "": none
 	fence    time.Duration
 	journal  *journal.Journal
+	other    *journal.Journal // of another state folder; nil: there is none
+	shared   string           // the folder that the leases of both are in
 	job      *engine.Job
 	evidence proof.Evidence
 	others   int // requests that were made before the program's first
@@ -43,6 +45,7 @@ type world struct {
 
 	lawless bool // nobody asks for the right to write
 	blind   bool // runs find nothing by external key
+	hasty   bool // plans are made while earlier requests may be under way
 }
 
 // newWorld opens a world. Its job is given without its head.
@@ -163,20 +166,35 @@ func pass(d time.Duration) { <-time.After(d) }
 // request did as late as it can, and what lists show later still.
 func (w *world) settle() { pass(w.limits.Request*2 + time.Minute) }
 
+// runs are those of all journals, the oldest of each first.
+func (w *world) runs() []*journal.Run {
+	w.t.Helper()
+	var all []*journal.Run
+	for _, j := range []*journal.Journal{w.journal, w.other} {
+		if j == nil {
+			continue
+		}
+		results, err := j.Runs(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, res := range slices.Backward(results) {
+			run, err := j.Run(w.t.Context(), res.Run)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			all = append(all, run)
+		}
+	}
+	return all
+}
+
 // note takes down the journal, while no process is at it.
 func (w *world) note() {
 	w.t.Helper()
 	noted := proof.Journal{Taken: time.Now()}
-	results, err := w.journal.Runs(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, res := range slices.Backward(results) {
-		run, err := w.journal.Run(w.t.Context(), res.Run)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		noted.Runs = append(noted.Runs, proof.Run{Header: run.Header(), Result: res})
+	for _, run := range w.runs() {
+		noted.Runs = append(noted.Runs, proof.Run{Header: run.Header(), Result: *run.Result()})
 		r := &noted.Runs[len(noted.Runs)-1]
 		for c, err := range run.Changes(w.t.Context(), engine.Filter{}) {
 			if err != nil {
@@ -211,21 +229,13 @@ func (w *world) findings(anew bool) []proof.Finding {
 func (w *world) errors() []string {
 	w.t.Helper()
 	var all []string
-	results, err := w.journal.Runs(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, res := range results {
-		run, err := w.journal.Run(w.t.Context(), res.Run)
-		if err != nil {
-			w.t.Fatal(err)
-		}
+	for _, run := range w.runs() {
 		for c, err := range run.Changes(w.t.Context(), engine.Filter{}) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
 			if c.Error != "" || c.Kind == engine.KindInvalid || c.Kind == engine.KindConflict {
-				all = append(all, fmt.Sprintf("run %s: change %d: %s %s %s: %s %s %s", res.Run, c.Seq, c.Step, c.Kind, c.Source, c.State, c.Error, c.Reason))
+				all = append(all, fmt.Sprintf("run %s: change %d: %s %s %s: %s %s %s", run.ID(), c.Seq, c.Step, c.Kind, c.Source, c.State, c.Error, c.Reason))
 			}
 		}
 	}
