@@ -156,7 +156,7 @@ func bothAtOnce(_ *scenario, w *world) {
 	for _, j := range []*journal.Journal{w.journal, w.other} {
 		both.Go(func() {
 			l := w.begin(ending{})
-			l.journal = j
+			l.journal, l.job = j, w.load()
 			if _, err := l.work(true); err != nil {
 				w.t.Error(err)
 			}

@@ -46,6 +46,7 @@ var errDead = errors.New("the process is dead")
 type life struct {
 	world   *world
 	journal *journal.Journal
+	job     *engine.Job
 	client  *portal.Client
 	ctx     context.Context //nolint:containedctx // it is the life
 	end     context.CancelCauseFunc
@@ -60,7 +61,7 @@ type life struct {
 // begin starts a process.
 func (w *world) begin(e ending) *life {
 	w.t.Helper()
-	l := &life{world: w, journal: w.journal, ending: e}
+	l := &life{world: w, journal: w.journal, job: w.job, ending: e}
 	l.ctx, l.end = context.WithCancelCause(w.t.Context())
 	l.client = w.open(wire{l, w.portal.Transport()})
 	if e.after > 0 {
@@ -130,7 +131,7 @@ func (l *life) hold() (release func(), err error) {
 	if l.world.lawless {
 		return func() {}, nil
 	}
-	lease, err := l.journal.Lease(l.ctx, journal.Claim{Portal: l.client.ID(), Job: l.world.job.Name, Shared: l.world.shared, Wait: true})
+	lease, err := l.journal.Lease(l.ctx, journal.Claim{Portal: l.client.ID(), Job: l.job.Name, Shared: l.world.shared, Wait: true})
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +163,7 @@ func (l *life) plan() (*engine.Header, *engine.Catalog, error) {
 		return nil, nil, err
 	}
 	h, err := engine.Plan(l.ctx, engine.PlanOptions{
-		Job: l.world.job, Catalogue: l.client, Reader: l.client, Gauge: l.client, Draft: draft{made, l}, Now: time.Now(),
+		Job: l.job, Catalogue: l.client, Reader: l.client, Gauge: l.client, Draft: draft{made, l}, Now: time.Now(),
 	})
 	if err != nil {
 		return nil, nil, err

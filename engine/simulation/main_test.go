@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // run runs the tests with their folders in memory, where there is such a place:
 // thousands of journals are made durable over and over.
 func run(m *testing.M) (code int, err error) {
-	debug.SetGCPercent(400) // worlds are small and soon over
+	debug.SetGCPercent(1600) // worlds are small and soon over
 	const memory = "/dev/shm"
 	if info, err := os.Stat(memory); err == nil && info.IsDir() {
 		if err := os.Setenv("TMPDIR", memory); err != nil {

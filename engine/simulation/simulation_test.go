@@ -169,7 +169,7 @@ func TestSimulation(t *testing.T) {
 	case long():
 		seeds = 50_000
 	case raced:
-		seeds = 300
+		seeds = 150
 	}
 	var f figures
 	began := time.Now()

@@ -37,6 +37,7 @@ type world struct {
 	journal  *journal.Journal
 	other    *journal.Journal // of another state folder; nil: there is none
 	shared   string           // the folder that the leases of both are in
+	text     string           // of the job
 	job      *engine.Job
 	evidence proof.Evidence
 	others   int // requests that were made before the program's first
@@ -63,10 +64,8 @@ func newWorld(t *testing.T, o sandbox.Options, job, rows string) *world {
 	w.evidence.Fence = w.fence
 	w.write("rows.csv", rows)
 	w.write(journal.FileName, string(emptyJournal))
-	text := "version: 1\nname: simulation\nportal: main\nsteps:\n" + job
-	if w.job, err = jobs.Parse(filepath.Join(w.dir, "job.yaml"), []byte(text), jobs.Options{Kinds: steps.All()}); err != nil {
-		t.Fatal(err)
-	}
+	w.text = "version: 1\nname: simulation\nportal: main\nsteps:\n" + job
+	w.job = w.load()
 	w.reopen()
 	t.Cleanup(func() {
 		if err := errors.Join(w.journal.Close(), box.Close()); err != nil {
@@ -81,6 +80,16 @@ func (w *world) write(name, text string) {
 	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// load reads the job.
+func (w *world) load() *engine.Job {
+	w.t.Helper()
+	job, err := jobs.Parse(filepath.Join(w.dir, "job.yaml"), []byte(w.text), jobs.Options{Kinds: steps.All()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return job
 }
 
 // reopen opens the journal, as a new process does.
