@@ -79,7 +79,7 @@ func drawOnboarding(random *rand.Rand, rows int, share, there float64) *onboardi
 			c.client = random.IntN(len(o.clients))
 		} else {
 			c.client = len(o.clients)
-			made := client{cpf: strconv.Itoa(70000 + i), name: fmt.Sprintf("Cliente %d", i), there: random.Float64() < there}
+			made := client{cpf: strconv.Itoa(7_000_000 + i), name: fmt.Sprintf("Cliente %d", i), there: random.Float64() < there}
 			if random.Float64() < 0.8 {
 				made.phone = fmt.Sprintf("+55119%08d", i)
 			}
