@@ -18,7 +18,17 @@ type onboarding struct {
 	cards   []card
 	deals   bool // a stream of all deals stands first
 	posts   bool // clients with a gold card are given a post
+	depth   depth
 }
+
+// depth is how far a job goes with its rows.
+type depth int
+
+const (
+	clientsAlone depth = iota // contacts are made or changed
+	cardsMade                 // and cards are made of them
+	cardsMoved                // and changed and moved
+)
 
 // client is a contact. Some are on the portal before the job, under another
 // name.
@@ -49,13 +59,15 @@ const clientSteps = `  - read: rows.csv
     fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", phone: "${{ row.phone }}"}
 `
 
-const cardSteps = `  - create: Onboarding
+const madeSteps = `  - create: Onboarding
     id: card
     category: Clients
     stage: New
     automation: %s
     fields: {title: "${{ row.title }}", contactId: "${{ client.id }}"}
-  - update: card
+`
+
+const movedSteps = `  - update: card
     when: row.gold == "yes"
     set: {Priority: High, Notes: "Card of ${{ row.name }}"}
   - move: card
@@ -72,7 +84,7 @@ const postStep = `  - update: client
 // bring a further card of a client before them, there that of clients who are on
 // the portal already.
 func drawOnboarding(random *rand.Rand, rows int, share, there float64) *onboarding {
-	o := &onboarding{}
+	o := &onboarding{depth: cardsMoved}
 	for i := range rows {
 		c := card{title: fmt.Sprintf("Card %d", i), gold: i%3 == 0, paid: i%2 == 0}
 		if len(o.clients) > 0 && random.Float64() < share {
@@ -95,7 +107,13 @@ func (o *onboarding) write(clientAutomation, cardAutomation string) {
 	if o.deals {
 		o.job = dealSteps
 	}
-	o.job += fmt.Sprintf(clientSteps, clientAutomation) + fmt.Sprintf(cardSteps, cardAutomation)
+	o.job += fmt.Sprintf(clientSteps, clientAutomation)
+	if o.depth >= cardsMade {
+		o.job += fmt.Sprintf(madeSteps, cardAutomation)
+	}
+	if o.depth >= cardsMoved {
+		o.job += movedSteps
+	}
 	if o.posts {
 		o.job += postStep
 	}
@@ -138,12 +156,17 @@ func (o *onboarding) want() []string {
 	golden := map[int]bool{}
 	for _, c := range o.cards {
 		stage, priority, notes := "NEW", 0, ""
-		if c.paid {
+		if c.paid && o.depth >= cardsMoved {
 			stage = "PREPARATION"
 		}
 		if c.gold {
-			priority, notes = 86, "Card of "+o.clients[c.client].name
 			golden[c.client] = o.posts
+		}
+		if c.gold && o.depth >= cardsMoved {
+			priority, notes = 86, "Card of "+o.clients[c.client].name
+		}
+		if o.depth < cardsMade {
+			continue
 		}
 		lines = append(lines, fmt.Sprintf("card %q of %s in DT128_42:%s, priority %d, notes %q", c.title, o.clients[c.client].cpf, stage, priority, notes))
 	}

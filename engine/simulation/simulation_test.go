@@ -37,8 +37,9 @@ type scenario struct {
 func draw(seed uint64) *scenario {
 	r := rand.New(rand.NewPCG(seed, 0))
 	s := &scenario{seed: seed, random: r}
-	s.job = drawOnboarding(r, 10+r.IntN(pick(r, 5, 5, 5, 51)), pick(r, 0, 0, 0.3), pick(r, 0, 0.2))
+	s.job = drawOnboarding(r, 10+r.IntN(pick(r, 5, 5, 5, 5, 5, 51)), pick(r, 0, 0, 0.3), pick(r, 0, 0.2))
 	s.job.deals, s.job.posts = chance(r, 0.3), chance(r, 0.3)
+	s.job.depth = pick(r, clientsAlone, cardsMade, cardsMoved, cardsMoved)
 	s.job.write(pick(r, "on", "on", "off"), pick(r, "on", "on", "off"))
 	s.drawPortal()
 	s.drawFaults()
@@ -71,7 +72,7 @@ func (s *scenario) drawPortal() {
 
 // drawFaults draws what goes wrong. A request that is late still ends before the
 // portal's limit, however long its batch is; a list that lags shows what that
-// made before the fence.
+// made before the fence; and before it a request that is cut off is over.
 func (s *scenario) drawFaults() {
 	r, o := s.random, &s.box
 	slack := o.RequestLimit - o.Latency - 51*o.Cost["*"] - 10*time.Millisecond
@@ -83,7 +84,7 @@ func (s *scenario) drawFaults() {
 		case sandbox.FaultError500, sandbox.FaultHTML502:
 			spec += fmt.Sprintf(",done=%.1f", pick(r, 0, 0.5, 1))
 		case sandbox.FaultSlow:
-			spec += fmt.Sprintf(",delay=%s", between(r, o.RequestLimit/20, o.RequestLimit*6/5))
+			spec += fmt.Sprintf(",delay=%s", between(r, o.RequestLimit/20, o.RequestLimit*6/5-o.Latency))
 		case sandbox.FaultLate:
 			if slack < time.Second {
 				continue
