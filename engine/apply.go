@@ -100,6 +100,7 @@ type runner struct {
 	queue    *queue
 	tally    tally
 	refusals refusals
+	recalled map[int64]bool // changes that were in doubt when the run was resumed, by Seq
 }
 
 // run loads changes into the queue and lets workers send them.
@@ -131,7 +132,7 @@ func (r *runner) run(ctx context.Context) error {
 }
 
 func newRunner(o *ApplyOptions) *runner {
-	return &runner{o: o, queue: newQueue(), canary: canary{records: o.Canary, sources: map[string]bool{}, refs: map[string]bool{}}}
+	return &runner{o: o, queue: newQueue(), recalled: map[int64]bool{}, canary: canary{records: o.Canary, sources: map[string]bool{}, refs: map[string]bool{}}}
 }
 
 // guard stops all workers when one can't go on.
@@ -179,6 +180,7 @@ func (r *runner) recallDoubts(ctx context.Context) error {
 	}
 	r.queue.know(made)
 	for _, c := range doubts {
+		r.recalled[c.Seq] = true
 		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
 	}
 	return nil
@@ -237,8 +239,10 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// admit puts changes into the queue, behind what they need.
+// admit puts changes into the queue, behind what they need. What was recalled in
+// doubt is there already, though by now it may be planned again.
 func (r *runner) admit(ctx context.Context, page []*Change) error {
+	page = slices.DeleteFunc(page, func(c *Change) bool { return r.recalled[c.Seq] })
 	made, err := r.made(ctx, page)
 	if err != nil {
 		return err

@@ -207,3 +207,43 @@ func TestResumedDoubtsKeepTheirLinks(t *testing.T) {
 		}
 	})
 }
+
+// A change in doubt that was not done is sent again once, though the journal has
+// it among the planned ones while those are still being loaded: here as many as
+// the window holds come before it.
+func TestResumedDoubtsAreSentOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{History: true})
+		var rows strings.Builder
+		rows.WriteString("n\n")
+		for n := range 9000 {
+			fmt.Fprintf(&rows, "%d\n", n)
+		}
+		w.rows(rows.String())
+		h, changes := w.plan(w.job("  - read: rows.csv\n    key: n\n  - create: Onboarding\n    fields: {title: \"Card ${{ row.n }}\"}\n"))
+		o := w.options(h)
+		if err := o.Log.Sent(t.Context(), changes[8990:], time.Now()); err != nil { // and the program dies
+			t.Fatal(err)
+		}
+		<-time.After(2 * o.Fence)
+		w.resume(&o)
+		res, err := engine.Apply(t.Context(), o)
+		if err != nil || res.Steps[0].Created != len(changes) {
+			t.Errorf("%+v, %v; want %d made", res.Steps, err, len(changes))
+		}
+		asked := map[string]int{}
+		for _, r := range w.sandbox.Requests() {
+			for _, c := range r.Commands {
+				if c.Method == "crm.item.add" {
+					asked[c.Keys[0]]++
+				}
+			}
+		}
+		for _, c := range changes {
+			if n := asked[c.ExternalKey]; n != 1 {
+				t.Errorf("change %d was sent %d times", c.Seq, n)
+			}
+		}
+	})
+}

@@ -135,7 +135,7 @@ func compound(kind engine.FieldType, raw json.RawMessage) any {
 	if json.Compact(&compact, raw) != nil || compact.String() == "{}" {
 		return nil
 	}
-	return compact.String()
+	return strings.ToValidUTF8(compact.String(), "\ufffd")
 }
 
 // integer reads a whole number; zero is a value, or means none.

@@ -70,7 +70,8 @@ func (q *query) add(key string, value any) {
 	case map[string]any:
 		q.ok = q.ok && len(v) > 0
 		for _, k := range sortedKeys(v) {
-			q.ok = q.ok && k != "" && !strings.ContainsAny(k, "[]")
+			// PHP takes [ ] for [], which appends.
+			q.ok = q.ok && strings.TrimSpace(k) != "" && !strings.ContainsAny(k, "[]")
 			q.add(key+"["+k+"]", v[k])
 		}
 	case []any:

@@ -173,8 +173,7 @@ func (h *hunt) pace() {
 }
 
 // live lets a process begin the job, or resume it, and kills it after a while;
-// unless it ended before, because the portal failed too often, or since all is
-// done. Of those that begin the job, the first ones are killed while they plan,
+// unless it ended before, since all is done. Of those that begin the job, the first ones are killed while they plan,
 // and the others so long after the first write. The result says whether there is
 // nothing to resume.
 func (h *hunt) live(begin bool, while time.Duration) (nothing bool) {
@@ -211,9 +210,8 @@ func (h *hunt) live(begin bool, while time.Duration) (nothing bool) {
 		return true
 	case code == exitUsage && strings.Contains(l.stderr.String(), "nothing to resume"):
 		return true
-	case code != exitUnfinished:
-		h.t.Fatalf("exit %d of %s", code, l.tells())
 	}
+	h.t.Fatalf("exit %d of %s", code, l.tells())
 	return false
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,7 +23,8 @@ import (
 )
 
 // What a query is read as is JSON, comes out the same from the query that says
-// it anew, and is what any other reader makes of it where PHP has no own ideas.
+// it anew if there is one, and is what any other reader makes of it where PHP
+// has no own ideas.
 func FuzzParseQuery(f *testing.F) {
 	for _, q := range []string{
 		"a[b][]=1&a[b][]=2", "a.b=%41", "[", "a[", "a[]", "a[]]=", "%5b%5d=1", "a[0]=1&a[]=2", "\x00=1", "a=1&a[b]=2&a[b][c]=3", "a[ ]=1", "=1&&b=%zz+%C3%A4",
@@ -36,7 +38,9 @@ func FuzzParseQuery(f *testing.F) {
 		if err := json.Unmarshal([]byte(out), &tree); err != nil || !utf8.ValidString(out) {
 			t.Fatalf("%q: not JSON: %s: %v", query, out, err)
 		}
-		if vars := strings.Count(query, "&") + 1; vars < 1000 {
+		names, _ := tree.(map[string]any)
+		unsayable := slices.ContainsFunc(slices.Collect(maps.Keys(names)), func(name string) bool { return strings.ContainsAny(name, " .[\x00") })
+		if vars := strings.Count(query, "&") + 1; vars < 1000 && !unsayable {
 			if again := sandbox.ParseQuery(strings.Join(queryOf("", tree), "&")); !cmp.Equal(shapeOf(t, again), shapeOf(t, out)) {
 				t.Fatalf("%q is %s, written anew %s", query, out, again)
 			}
