@@ -36,7 +36,11 @@ type Lookup struct {
 	Entity *Entity
 	Match  []*Field
 	Keys   [][]any
+	IDs    []int64  // instead of Match and Keys: asks for the items with these ids
 	Select []string // REST names wanted; the match fields and id come always
+	// Expected says that most keys will be found. It changes how many requests
+	// that takes, not what is found.
+	Expected bool
 }
 
 // Catalogue is where catalogs come from.
@@ -55,6 +59,11 @@ type Reader interface {
 	// match it, all of them, by ascending id. A phone or e-mail field is
 	// looked up through the portal's duplicate index, which normalises.
 	Find(ctx context.Context, l Lookup) ([][]Item, error)
+	// FindAll is Find for several look-ups, in as few requests as they fit in
+	// together: fifty keys or ids of one entity in a call, fifty calls in a
+	// request. The answers are in the order of the look-ups; for one by ids
+	// they hold an item for each id, or none.
+	FindAll(ctx context.Context, lookups []Lookup) ([][][]Item, error)
 	// Get returns the items with these ids that exist, by id.
 	Get(ctx context.Context, e *Entity, ids []int64, fields []string) (map[int64]Item, error)
 	// Scan returns all items that meet the conditions, by ascending id, in

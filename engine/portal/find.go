@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,44 +17,125 @@ import (
 // pageSize is what every list of the portal returns at most.
 const pageSize = 50
 
-// Find implements [engine.Reader]. Fifty keys share a call and fifty calls a
-// request. The portal compares texts as its database does, in any case and
-// with accents ignored; a found item counts only for the keys that it has
-// exactly. A multiple field matches by any of its values.
+// Find implements [engine.Reader].
 func (c *Client) Find(ctx context.Context, l engine.Lookup) ([][]engine.Item, error) {
-	if len(l.Match) == 0 {
-		return nil, errors.New("a look-up needs a field to match")
-	}
-	for _, key := range l.Keys {
-		if len(key) != len(l.Match) {
-			return nil, fmt.Errorf("look-up in %s: a key of %d values for %d fields", l.Entity.Name, len(key), len(l.Match))
-		}
-	}
-	if len(l.Keys) == 0 || c.knownEmpty(l.Entity) {
-		return make([][]engine.Item, len(l.Keys)), nil
-	}
-	if i := slices.IndexFunc(l.Match, func(f *engine.Field) bool { return f.Type == engine.FieldMulti }); i >= 0 {
-		return c.findByCommunication(ctx, l, i)
-	}
-	fields := slices.Clone(l.Select)
-	for _, f := range l.Match {
-		fields = append(fields, f.Name)
-	}
-	filters, err := lookupFilters(l)
+	found, err := c.FindAll(ctx, []engine.Lookup{l})
 	if err != nil {
 		return nil, err
 	}
-	items, err := c.listAll(ctx, l.Entity, fields, filters)
-	if err != nil {
-		return nil, fmt.Errorf("looking up %d keys in %s: %w", len(l.Keys), l.Entity.Name, err)
-	}
-	return assign(l, items), nil
+	return found[0], nil
 }
 
-// lookupFilters covers the keys with filters, fifty keys in each. A field that
-// has one value in all keys is compared once; if one field is left, its values
-// make a list; otherwise each key is a group of its own.
-func lookupFilters(l engine.Lookup) ([]map[string]any, error) {
+// FindAll implements [engine.Reader]. Fifty keys share a call and fifty calls a
+// request. The portal compares texts as its database does, in any case and
+// with accents ignored; a found item counts only for the keys that it has
+// exactly. A multiple field matches by any of its values.
+func (c *Client) FindAll(ctx context.Context, lookups []engine.Lookup) ([][][]engine.Item, error) {
+	found := make([][][]engine.Item, len(lookups))
+	var lists []listing
+	from := make([]int, len(lookups)+1) // where each look-up's lists begin
+	for n, l := range lookups {
+		from[n] = len(lists)
+		if err := checkLookup(l); err != nil {
+			return nil, err
+		}
+		if len(l.IDs) > 0 {
+			lists = append(lists, idLists(l.Entity, l.IDs, l.Select)...)
+			continue
+		}
+		if len(l.Keys) == 0 {
+			found[n] = [][]engine.Item{}
+			continue
+		}
+		if i := slices.IndexFunc(l.Match, func(f *engine.Field) bool { return f.Type == engine.FieldMulti }); i >= 0 {
+			var err error
+			if found[n], err = c.findByCommunication(ctx, l, i); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if items, ok, err := c.wholeTable(ctx, l); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", l.Entity.Name, err)
+		} else if ok {
+			found[n] = assign(l, items)
+			continue
+		}
+		more, err := lookupLists(l)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, more...)
+	}
+	from[len(lookups)] = len(lists)
+	items, err := c.listAll(ctx, lists)
+	if err != nil {
+		return nil, fmt.Errorf("looking up %s: %w", described(lookups), err)
+	}
+	for n, l := range lookups {
+		switch answers := items[from[n]:from[n+1]]; {
+		case found[n] != nil:
+		case len(l.IDs) > 0:
+			found[n] = assignIDs(l.IDs, answers)
+		default:
+			found[n] = assign(l, sorted(answers))
+		}
+	}
+	return found, nil
+}
+
+// assignIDs gives each id its item, if there is one.
+func assignIDs(ids []int64, lists [][]engine.Item) [][]engine.Item {
+	byID := map[int64]engine.Item{}
+	for _, items := range lists {
+		for _, item := range items {
+			byID[item.ID] = item
+		}
+	}
+	out := make([][]engine.Item, len(ids))
+	for i, id := range ids {
+		if item, ok := byID[id]; ok {
+			out[i] = []engine.Item{item}
+		}
+	}
+	return out
+}
+
+func checkLookup(l engine.Lookup) error {
+	if (len(l.Match) == 0) == (len(l.IDs) == 0) {
+		return errors.New("a look-up needs fields to match, or ids")
+	}
+	for _, key := range l.Keys {
+		if len(key) != len(l.Match) {
+			return fmt.Errorf("look-up in %s: a key of %d values for %d fields", l.Entity.Name, len(key), len(l.Match))
+		}
+	}
+	return nil
+}
+
+// described names look-ups in an error.
+func described(lookups []engine.Lookup) string {
+	parts := make([]string, 0, len(lookups))
+	for _, l := range lookups {
+		if len(l.IDs) > 0 {
+			parts = append(parts, fmt.Sprintf("%d items of %s", len(l.IDs), l.Entity.Name))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d keys in %s", len(l.Keys), l.Entity.Name))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// lookupLists covers the keys of a look-up with lists, fifty keys in each. A
+// field that has one value in all keys is compared once; if one field is left,
+// its values make a list; otherwise each key is a group of its own.
+//
+// A full page may hide more. Where most keys will be found, one key less in each
+// list saves asking again for what is there only if a key has two items.
+func lookupLists(l engine.Lookup) ([]listing, error) {
+	names := slices.Clone(l.Select)
+	for _, f := range l.Match {
+		names = append(names, f.Name)
+	}
 	var same []engine.Condition
 	var differing []int
 	for i, f := range l.Match {
@@ -66,10 +148,14 @@ func lookupFilters(l engine.Lookup) ([]map[string]any, error) {
 	}
 	if len(differing) == 0 {
 		filter, err := filterOf(same)
-		return []map[string]any{filter}, err
+		return []listing{{entity: l.Entity, fields: names, filter: filter}}, err
 	}
-	var filters []map[string]any
-	for part := range slices.Chunk(distinctKeys(l, differing), pageSize) {
+	size := pageSize
+	if l.Expected {
+		size--
+	}
+	var lists []listing
+	for part := range slices.Chunk(distinctKeys(l, differing), size) {
 		var filter map[string]any
 		var err error
 		if len(differing) == 1 && listable(l.Match[differing[0]]) {
@@ -84,9 +170,9 @@ func lookupFilters(l engine.Lookup) ([]map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		filters = append(filters, filter)
+		lists = append(lists, listing{entity: l.Entity, fields: names, filter: filter})
 	}
-	return filters, nil
+	return lists, nil
 }
 
 // listable says whether the portal takes a list of values for a field of this
@@ -211,46 +297,59 @@ func itemKeys(match []*engine.Field, item engine.Item) []string {
 	return keys
 }
 
-// listAll reads all items that meet one of the filters, by ascending id. A full
-// page may hide more: it is always continued, together with all others.
-func (c *Client) listAll(ctx context.Context, e *engine.Entity, fields []string, filters []map[string]any) ([]engine.Item, error) {
-	byID := map[int64]engine.Item{}
-	calls := make([]call, 0, len(filters))
-	for _, filter := range filters {
-		calls = append(calls, listCall(e, fields, filter, nil))
+// listing asks for the items of an entity that meet a filter.
+type listing struct {
+	entity *engine.Entity
+	fields []string
+	filter map[string]any
+	whole  bool // one page can hold them all
+}
+
+// listAll reads all items of each list, by ascending id. A full page may hide
+// more: it is always continued, together with all others.
+func (c *Client) listAll(ctx context.Context, lists []listing) ([][]engine.Item, error) {
+	items := make([][]engine.Item, len(lists))
+	open := make([]int, len(lists))
+	for n := range lists {
+		open[n] = n
 	}
-	for len(calls) > 0 {
+	for len(open) > 0 {
+		calls := make([]call, 0, len(open))
+		for _, n := range open {
+			var after any
+			if page := items[n]; len(page) > 0 {
+				after = page[len(page)-1].ID
+			}
+			calls = append(calls, listCall(lists[n].entity, lists[n].fields, lists[n].filter, after))
+		}
 		replies, err := c.ask(ctx, calls, askOptions{})
 		if err != nil {
 			return nil, err
 		}
-		var nextFilters []map[string]any
-		var next []call
-		for i, r := range replies {
-			page, err := pageOf(e, r)
+		var next []int
+		for i, n := range open {
+			page, err := pageOf(lists[n].entity, replies[i])
 			if err != nil {
 				return nil, err
 			}
-			for _, item := range page {
-				byID[item.ID] = item
+			if before := items[n]; len(before) > 0 && len(page) > 0 && page[0].ID <= before[len(before)-1].ID {
+				return nil, outOfOrder()
 			}
-			if len(page) >= pageSize {
-				nextFilters = append(nextFilters, filters[i])
-				next = append(next, listCall(e, fields, filters[i], page[len(page)-1].ID))
+			items[n] = append(items[n], page...)
+			if len(page) >= pageSize && !lists[n].whole {
+				next = append(next, n)
 			}
 		}
-		calls, filters = next, nextFilters
+		open = next
 	}
-	return sortedItems(byID), nil
+	return items, nil
 }
 
-func sortedItems(byID map[int64]engine.Item) []engine.Item {
-	items := make([]engine.Item, 0, len(byID))
-	for _, item := range byID {
-		items = append(items, item)
-	}
-	slices.SortFunc(items, func(a, b engine.Item) int { return int(max(-1, min(1, a.ID-b.ID))) })
-	return items
+// sorted joins lists whose items may be in several of them.
+func sorted(lists [][]engine.Item) []engine.Item {
+	items := slices.Concat(lists...)
+	slices.SortFunc(items, func(a, b engine.Item) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(items, func(a, b engine.Item) bool { return a.ID == b.ID })
 }
 
 // pageOf reads the answer of crm.item.list, whose ids must ascend: pages are
@@ -270,7 +369,7 @@ func pageOf(e *engine.Entity, r reply) ([]engine.Item, error) {
 	for _, raw := range answer.Items {
 		item, ok := decodeItem(e, raw, false)
 		if !ok || item.ID <= last {
-			return nil, &Error{Method: methodList, Verdict: Unknown, Message: "the answer's items are not in the order of their ids"}
+			return nil, outOfOrder()
 		}
 		last = item.ID
 		items = append(items, item)
@@ -278,61 +377,39 @@ func pageOf(e *engine.Entity, r reply) ([]engine.Item, error) {
 	return items, nil
 }
 
+func outOfOrder() *Error {
+	return &Error{Method: methodList, Verdict: Unknown, Message: "the answer's items are not in the order of their ids"}
+}
+
 // Get implements [engine.Reader].
 func (c *Client) Get(ctx context.Context, e *engine.Entity, ids []int64, fields []string) (map[int64]engine.Item, error) {
-	wanted := slices.Clone(ids)
-	slices.Sort(wanted)
-	wanted = slices.Compact(wanted)
-	var filters []map[string]any
-	for part := range slices.Chunk(wanted, pageSize) {
-		values := make([]any, 0, len(part))
-		for _, id := range part {
-			values = append(values, id)
-		}
-		filters = append(filters, map[string]any{"@id": values})
-	}
-	byID := make(map[int64]engine.Item, len(wanted))
-	calls := make([]call, 0, len(filters))
-	for _, filter := range filters {
-		calls = append(calls, listCall(e, fields, filter, nil))
-	}
-	if len(calls) == 0 {
+	byID := make(map[int64]engine.Item, len(ids))
+	if len(ids) == 0 {
 		return byID, nil
 	}
-	replies, err := c.ask(ctx, calls, askOptions{})
+	found, err := c.FindAll(ctx, []engine.Lookup{{Entity: e, IDs: ids, Select: fields}})
 	if err != nil {
-		return nil, fmt.Errorf("reading %d items of %s: %w", len(wanted), e.Name, err)
+		return nil, err
 	}
-	for _, r := range replies {
-		page, err := pageOf(e, r)
-		if err != nil {
-			return nil, fmt.Errorf("reading %d items of %s: %w", len(wanted), e.Name, err)
-		}
-		for _, item := range page {
+	for _, items := range found[0] {
+		for _, item := range items {
 			byID[item.ID] = item
 		}
 	}
 	return byID, nil
 }
 
-// knownEmpty says whether the portal certainly holds no item of an entity: it
-// was seen empty a moment ago and nothing was written since, here. The moment
-// is short, since a request of a process that died may still be running, and a
-// look-up past its fence (1.25 times the longest request) must see what it made.
-func (c *Client) knownEmpty(e *engine.Entity) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	seen, ok := c.empty[e.TypeID]
-	return ok && e.Empty && time.Since(seen) < c.governor.limits.Request/4
-}
-
-// forgetEmpty notes that entities are about to get items.
-func (c *Client) forgetEmpty(commands []engine.Command) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, command := range commands {
-		if command.Entity != nil {
-			delete(c.empty, command.Entity.TypeID)
+// idLists asks for items by their ids, fifty in each list.
+func idLists(e *engine.Entity, ids []int64, fields []string) []listing {
+	wanted := slices.Clone(ids)
+	slices.Sort(wanted)
+	var lists []listing
+	for part := range slices.Chunk(slices.Compact(wanted), pageSize) {
+		values := make([]any, 0, len(part))
+		for _, id := range part {
+			values = append(values, id)
 		}
+		lists = append(lists, listing{entity: e, fields: fields, filter: map[string]any{"@id": values}, whole: true})
 	}
+	return lists
 }
