@@ -69,10 +69,12 @@ type Entity struct {
 	// Categorized says that items carry a categoryId. Leads and quotes have
 	// stages, in one Category without an id, but no categories.
 	Categorized bool `json:"categorized,omitempty"`
-	// Empty says that the portal held no item of the entity at the moment when
-	// the catalog was loaded. Only the Reader, which knows how long ago that
-	// was and what was written since, may spare a look-up for it.
-	Empty bool `json:"-"`
+	// Few says that the portal held less than a page of items of the entity at
+	// the moment when the catalog was loaded, and Items how many. Only the
+	// Reader, which knows how long ago that was and what was written since, may
+	// spare look-ups for it.
+	Few   bool `json:"-"`
+	Items int  `json:"-"`
 }
 
 // Category is a pipeline with its stages.

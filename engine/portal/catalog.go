@@ -61,13 +61,8 @@ func (c *Client) loadCatalog(ctx context.Context, needs engine.Needs) (*engine.C
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, e := range catalog.Entities {
-		delete(c.empty, e.TypeID)
-		if e.Empty {
-			c.empty[e.TypeID] = asked
-		}
+		c.noteTable(e, asked)
 	}
 	return catalog, nil
 }

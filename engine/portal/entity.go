@@ -79,7 +79,7 @@ func (l *loading) entity(name string, typeID int, kind crmType, statuses map[str
 	items := l.replies[name+" items"]
 	if items.Err == nil {
 		page, err := pageOf(e, items)
-		e.Empty = err == nil && len(page) == 0
+		e.Items, e.Few = len(page), err == nil && len(page) < pageSize
 	}
 	return e, nil
 }

@@ -96,7 +96,7 @@ type Client struct {
 	mu       sync.Mutex
 	writes   []string // methods of the last write
 	catalogs map[string]cachedCatalog
-	empty    map[int]time.Time // when an entity was seen to be empty, by type id
+	tables   map[int]*table // entities with few items, by type id
 }
 
 var (
@@ -133,7 +133,7 @@ func Open(o Options) (*Client, error) {
 			store: newStore(o.State, host, o.Limits, o.Logger),
 		},
 		logger: o.Logger, id: id,
-		catalogs: map[string]cachedCatalog{}, empty: map[int]time.Time{},
+		catalogs: map[string]cachedCatalog{}, tables: map[int]*table{},
 	}, nil
 }
 

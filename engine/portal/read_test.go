@@ -194,7 +194,7 @@ func TestFind_emptyEntity(t *testing.T) {
 			find(t, c, l)
 			return c.Usage().Requests - before
 		}
-		if !deal.Empty || asks() != 0 {
+		if !deal.Few || deal.Items != 0 || asks() != 0 {
 			t.Error("an empty entity was asked for")
 		}
 		write(t, c, engine.Command{Kind: engine.CommandAdd, Entity: deal, Fields: map[string]any{"title": "a"}})
@@ -207,6 +207,44 @@ func TestFind_emptyEntity(t *testing.T) {
 		if asks() != 1 {
 			t.Error("an old answer still serves")
 		}
+	})
+}
+
+// Where there are few items they are all read instead, once, whatever the number
+// of keys; not where there are more by now.
+func TestFind_fewItems(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := openSandbox(t, sandbox.Options{Seed: "demo,contacts=20"}, unlimited())
+		contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+		l := engine.Lookup{Entity: contact, Match: []*engine.Field{fieldOf(t, contact, "originId")}, Select: []string{"name"}}
+		for i := range 2500 {
+			l.Keys = append(l.Keys, []any{fmt.Sprint("key ", i)})
+		}
+		write(t, c, engine.Command{Kind: engine.CommandAdd, Entity: contact, Fields: map[string]any{"originId": "key 2400"}})
+		contact = entityOf(t, loadCatalog(t, c, "contact", "lead"), "contact")
+		asks := func(requests, commands int) {
+			t.Helper()
+			before := c.Usage()
+			if got := find(t, c, l); len(got[2400]) != 1 || len(slices.Concat(got...)) != 1 {
+				t.Errorf("found %v", got[2400])
+			}
+			if got := c.Usage().Since(before); got.Requests != requests || got.Commands != commands {
+				t.Errorf("asked %d commands in %d requests, want %d in %d", got.Commands, got.Requests, commands, requests)
+			}
+		}
+		asks(1, 1)
+		asks(0, 0)
+		l.Select = []string{"name", "lastName"}
+		asks(1, 1)
+		<-time.After(16 * time.Second)
+		asks(1, 1)
+		var others []engine.Command
+		for range 30 {
+			others = append(others, engine.Command{Kind: engine.CommandAdd, Entity: contact, Fields: map[string]any{"name": "other"}})
+		}
+		write(t, c, others...)
+		asks(1, 50)
 	})
 }
 

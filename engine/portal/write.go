@@ -66,9 +66,9 @@ func (c *Client) Write(ctx context.Context, commands []engine.Command, before fu
 		c.governor.cancel(ctx, t)
 		return nil, err
 	}
-	c.forgetEmpty(commands)
+	c.forgetTables(commands)
 	replies, fault := c.post(context.WithoutCancel(ctx), t, w.wire(), body, false)
-	c.forgetEmpty(commands)
+	c.forgetTables(commands)
 	if fault != nil {
 		if fault.Verdict == Refused || fault.Verdict == Expired {
 			c.retried.Add(1) // the runner will
