@@ -132,7 +132,7 @@ func (r *runner) run(ctx context.Context) error {
 }
 
 func newRunner(o *ApplyOptions) *runner {
-	return &runner{o: o, queue: newQueue(), recalled: map[int64]bool{}, canary: canary{records: o.Canary, sources: map[string]bool{}, refs: map[string]bool{}}}
+	return &runner{o: o, queue: newQueue(o.Fence, o.Recheck || o.Earlier != nil), recalled: map[int64]bool{}, canary: canary{records: o.Canary, sources: map[string]bool{}, refs: map[string]bool{}}}
 }
 
 // guard stops all workers when one can't go on.
@@ -181,7 +181,7 @@ func (r *runner) recallDoubts(ctx context.Context) error {
 	r.queue.know(made)
 	for _, c := range doubts {
 		r.recalled[c.Seq] = true
-		r.queue.doubt(newTask(c), time.UnixMilli(c.SentAt))
+		r.queue.doubt(newTask(c))
 	}
 	return nil
 }
@@ -249,24 +249,22 @@ func (r *runner) admit(ctx context.Context, page []*Change) error {
 	}
 	page = r.canary.pick(page, made)
 	seen := r.o.Header.Created
-	if r.o.Recheck {
+	if r.queue.old {
 		seen = time.Time{}
 	}
 	return r.settle(ctx, r.queue.add(page, made, seen))
 }
 
-// work sends batches, resolves doubts and looks for drift until nothing is left.
+// work sends batches and looks at the portal until nothing is left.
 func (r *runner) work(ctx context.Context) error {
 	for {
-		w := r.queue.next(ctx, r.o.Writer.BatchSize, r.o.Fence)
+		w := r.queue.next(ctx, r.o.Writer.BatchSize)
 		var err error
 		switch {
 		case w.batch != nil:
 			err = r.send(ctx, w.batch)
-		case w.doubts != nil:
-			err = r.resolve(ctx, w.doubts)
-		case w.stale != nil:
-			err = r.check(ctx, w.stale)
+		case w.look != nil:
+			err = r.look(ctx, w.look)
 		default:
 			return nil
 		}

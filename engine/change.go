@@ -49,8 +49,11 @@ const (
 
 // Final says whether a change in this state is finished with.
 func (s State) Final() bool {
-	return s != StatePlanned && s != StateSent && s != StateUnknown
+	return s != StatePlanned && !s.inDoubt()
 }
+
+// inDoubt says whether a change in this state may have been done or not.
+func (s State) inDoubt() bool { return s == StateSent || s == StateUnknown }
 
 // FieldChange is the change of one field: what the portal has and what it is
 // to have. Values are canonical; a planned item's id stands as a

@@ -8,14 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bxflow/bxflow/engine/crash"
 	"github.com/bxflow/bxflow/engine/expression"
 )
-
-// believed is how long it is believed that the portal is as it was last seen.
-// What leaves later is compared with the portal first: a request for up to
-// [mostChecked] items, where about twenty batches leave in that time.
-const believed = 20 * time.Second
 
 // DriftError says that a strict apply found the portal other than its plan saw
 // it. Nothing was written.
@@ -29,42 +23,17 @@ func (e *DriftError) Error() string {
 	return fmt.Sprintf("the portal has changed since the plan was made: %d conflicts; %s", e.Conflicts, strings.Join(e.Examples, "; "))
 }
 
-// check compares changes that are to leave with the portal, and settles those
-// that need not or may not be sent any more.
-func (r *runner) check(ctx context.Context, tasks []*task) error {
-	changes := make([]*Change, len(tasks))
-	for i, t := range tasks {
-		changes[i] = t.change
-		if t.change.ID == 0 && t.change.Kind != KindCreate {
-			t.change.ID = r.queue.made(t.change.Ref)
-		}
-	}
-	asked := time.Now()
-	settled, err := r.recheck(ctx, changes)
-	if err != nil {
-		r.queue.unchecked(tasks)
-		return stopped(ctx, err)
-	}
-	if err := r.settle(ctx, settled); err != nil {
-		return err
-	}
-	return r.settle(ctx, r.queue.checked(tasks, asked))
-}
-
-// recheck compares the portal with what changes were planned on, in bulk, and
-// returns those that are settled by it: what already is as wanted is unchanged,
+// askDrift asks what tells whether the portal still is as changes were planned
+// on. The answers settle some of them: what already is as wanted is unchanged,
 // what is otherwise than planned is a conflict. The others may be sent.
 //
 // The portal has no compare-and-set: what changes between this reading and the
 // write is not seen.
-func (r *runner) recheck(ctx context.Context, changes []*Change) (settled []*Change, err error) {
-	settled, err = r.recheckNew(ctx, changes)
-	if err != nil {
-		return nil, err
+func (r *runner) askDrift(q *inquiry, changes []*Change, now time.Time) error {
+	if err := r.askTwins(q, changes); err != nil {
+		return err
 	}
-	more, err := r.recheckItems(ctx, changes)
-	crash.At(crash.DriftRead)
-	return append(settled, more...), err
+	return r.askItems(q, changes, now)
 }
 
 // recheckBehind compares the change that waits behind one that was just done
@@ -76,29 +45,26 @@ func (r *runner) recheckBehind(done *task, item Item) *task {
 	if entity == nil || next == nil {
 		return nil
 	}
-	if r.drifted(entity, next.change, item, true, busyFields{}) {
+	if r.drifted(entity, next.change, []Item{item}, busyFields{}) {
 		return next
 	}
-	r.queue.saw(next, time.Now())
+	r.queue.saw(next)
 	return nil
 }
 
-// lookup is one way to look for twins of items that are to be made.
-type lookup struct {
-	typeID int
-	fields string // REST names, joined
-}
-
-// recheckNew looks for items that meanwhile have a key of one that is to be
-// made: the external key, or what an import matched by.
-func (r *runner) recheckNew(ctx context.Context, page []*Change) ([]*Change, error) {
+// askTwins looks for items that meanwhile have a key of one that is to be made:
+// what an import matched by, and the external key. Where the plan has just looked
+// both up and the run goes on with it, the former alone tells: only another run
+// of the job makes an item of that external key, and it would have to be given
+// other values since. The key of a create in doubt is asked for anyway.
+func (r *runner) askTwins(q *inquiry, changes []*Change) error {
 	byKey := map[lookup][]*Change{}
 	byMatch := map[lookup][]*Change{}
-	for _, c := range page {
+	for _, c := range changes {
 		if c.Kind != KindCreate {
 			continue
 		}
-		if c.KeyField != "" {
+		if c.KeyField != "" && !c.State.inDoubt() && (len(c.Match) == 0 || r.queue.old) {
 			k := lookup{c.TypeID, c.KeyField}
 			byKey[k] = append(byKey[k], c)
 		}
@@ -107,31 +73,28 @@ func (r *runner) recheckNew(ctx context.Context, page []*Change) ([]*Change, err
 			byMatch[k] = append(byMatch[k], c)
 		}
 	}
-	var settled []*Change
 	for _, group := range []map[lookup][]*Change{byKey, byMatch} {
-		for _, k := range slices.SortedFunc(maps.Keys(group), func(a, b lookup) int { return strings.Compare(a.fields, b.fields) }) {
-			found, err := r.twins(ctx, k, group[k])
-			if err != nil {
-				return nil, err
+		for _, k := range slices.SortedFunc(maps.Keys(group), lookup.compare) {
+			if err := r.askTwinsBy(q, k, group[k]); err != nil {
+				return err
 			}
-			settled = append(settled, found...)
 		}
 	}
-	return settled, nil
+	return nil
 }
 
-// twins looks for items with the keys of changes and settles those that have
+// askTwinsBy looks for items with the keys of changes and settles those that have
 // one.
-func (r *runner) twins(ctx context.Context, k lookup, changes []*Change) ([]*Change, error) {
+func (r *runner) askTwinsBy(q *inquiry, k lookup, changes []*Change) error {
 	entity := r.o.Catalog.EntityByType(k.typeID)
 	if entity == nil {
-		return nil, fmt.Errorf("the portal has no entity type %d", k.typeID)
+		return fmt.Errorf("the portal has no entity type %d", k.typeID)
 	}
 	var match []*Field
 	for name := range strings.SplitSeq(k.fields, ",") {
 		f := entity.FieldByName(name)
 		if f == nil {
-			return nil, fmt.Errorf("%s has no field %q", entity.Name, name)
+			return fmt.Errorf("%s has no field %q", entity.Name, name)
 		}
 		match = append(match, f)
 	}
@@ -140,7 +103,7 @@ func (r *runner) twins(ctx context.Context, k lookup, changes []*Change) ([]*Cha
 	names := map[string]bool{}
 	for _, c := range changes {
 		key := keyOf(match, c)
-		if c.State != StatePlanned || key == nil {
+		if key == nil {
 			continue
 		}
 		asked, keys = append(asked, c), append(keys, key)
@@ -149,20 +112,16 @@ func (r *runner) twins(ctx context.Context, k lookup, changes []*Change) ([]*Cha
 		}
 	}
 	if len(asked) == 0 {
-		return nil, nil
+		return nil
 	}
-	hits, err := r.o.Reader.Find(ctx, Lookup{Entity: entity, Match: match, Keys: keys, Select: slices.Sorted(maps.Keys(names))})
-	if err != nil {
-		return nil, err
-	}
-	var settled []*Change
-	for i, c := range asked {
-		if len(hits[i]) > 0 {
-			r.twin(entity, c, hits[i], match, keys[i])
-			settled = append(settled, c)
+	q.add(Lookup{Entity: entity, Match: match, Keys: keys, Select: slices.Sorted(maps.Keys(names))}, func(found [][]Item) {
+		for i, c := range asked {
+			if c.State == StatePlanned && len(found[i]) > 0 {
+				r.twin(entity, c, found[i], match, keys[i])
+			}
 		}
-	}
-	return settled, nil
+	})
+	return nil
 }
 
 // keyOf is the key by which a change's item would be found, nil where it holds
@@ -203,24 +162,25 @@ func (r *runner) twin(entity *Entity, c *Change, hits []Item, match []*Field, ke
 	c.State = StateUnchanged
 }
 
-// recheckItems reads the items that a page changes.
-func (r *runner) recheckItems(ctx context.Context, page []*Change) ([]*Change, error) {
+// askItems reads the items that are to be changed, and those of lost updates,
+// moves and deletes. What follows a lost change of the same item is compared only
+// once that is settled.
+func (r *runner) askItems(q *inquiry, changes []*Change, now time.Time) error {
 	byType := map[int][]*Change{}
-	for _, c := range page {
+	for _, c := range changes {
 		if c.Kind.Writes() && c.Kind != KindCreate && c.ID != 0 {
 			byType[c.TypeID] = append(byType[c.TypeID], c)
 		}
 	}
-	busy := busyFields{}
-	var settled []*Change
 	for _, typeID := range slices.Sorted(maps.Keys(byType)) {
 		entity := r.o.Catalog.EntityByType(typeID)
 		if entity == nil {
-			return nil, fmt.Errorf("the portal has no entity type %d", typeID)
+			return fmt.Errorf("the portal has no entity type %d", typeID)
 		}
-		ids, names := map[int64]bool{}, map[string]bool{}
-		for _, c := range byType[typeID] {
-			ids[c.ID] = true
+		asked := byType[typeID]
+		ids, names := make([]int64, len(asked)), map[string]bool{}
+		for i, c := range asked {
+			ids[i] = c.ID
 			for name := range c.Fields {
 				names[name] = true
 			}
@@ -230,19 +190,31 @@ func (r *runner) recheckItems(ctx context.Context, page []*Change) ([]*Change, e
 				}
 			}
 		}
-		now, err := r.o.Reader.Get(ctx, entity, slices.Sorted(maps.Keys(ids)), slices.Sorted(maps.Keys(names)))
-		if err != nil {
-			return nil, err
+		q.add(Lookup{Entity: entity, IDs: ids, Select: slices.Sorted(maps.Keys(names))}, func(found [][]Item) {
+			r.judgeItems(entity, asked, found, now)
+		})
+	}
+	return nil
+}
+
+// judgeItems settles changes of items, each item's in their order.
+func (r *runner) judgeItems(entity *Entity, changes []*Change, found [][]Item, now time.Time) {
+	busy, open := busyFields{}, map[ItemKey]bool{}
+	for i, c := range changes {
+		lost := c.State.inDoubt()
+		if lost {
+			r.judgeLost(entity, c, found[i], now)
 		}
-		for _, c := range byType[typeID] {
-			item, there := now[c.ID]
-			if r.drifted(entity, c, item, there, busy) {
-				settled = append(settled, c)
-			}
+		if c.State == StatePlanned && !open[c.itemKey()] {
+			r.drifted(entity, c, found[i], busy)
+		}
+		if lost && !c.State.Final() {
+			open[c.itemKey()] = true
+		}
+		if c.State != StateDone && c.State != StateUnchanged {
 			busy.add(c)
 		}
 	}
-	return settled, nil
 }
 
 // busyFields are the fields of items that earlier changes are still to write:
@@ -260,8 +232,13 @@ func (b busyFields) add(c *Change) {
 	}
 }
 
-// drifted settles a change if its item is not, or no longer, to be changed.
-func (r *runner) drifted(entity *Entity, c *Change, item Item, there bool, busy busyFields) bool {
+// drifted settles a change if its item, one or none, is not, or no longer, to be
+// changed.
+func (r *runner) drifted(entity *Entity, c *Change, found []Item, busy busyFields) bool {
+	there, item := len(found) > 0, Item{}
+	if there {
+		item = found[0]
+	}
 	switch {
 	case !there && c.Kind == KindDelete:
 		c.State = StateUnchanged
@@ -413,11 +390,14 @@ func (r *runner) checkStrictly(ctx context.Context) error {
 				c.ID = there[c.Ref] // 0 for an item that this run makes
 			}
 		}
-		settled, err := r.recheck(ctx, page)
-		if err != nil {
+		q := &inquiry{}
+		if err := r.askDrift(q, page, time.Now()); err != nil {
 			return err
 		}
-		for _, c := range settled {
+		if err := r.ask(ctx, q); err != nil {
+			return err
+		}
+		for _, c := range page {
 			if c.Kind == KindCreate && c.ID != 0 {
 				there[c.Ref] = c.ID
 			}

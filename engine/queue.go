@@ -22,7 +22,7 @@ type task struct {
 	behind []*task // tasks that wait for this one
 	looks  int     // look-ups since it became doubtful
 	due    time.Time
-	seen   time.Time // when the portal was last known to be as the change expects it
+	seen   sight // when the portal was last known to be as the change expects it
 	// checking says that the portal is being asked whether it still is. Only
 	// that may settle the task meanwhile.
 	checking bool
@@ -34,6 +34,7 @@ type taskState int
 const (
 	taskWaiting   taskState = iota // for other tasks
 	taskReady                      // to be sent
+	taskStale                      // to be sent, once it has been compared with the portal
 	taskSending                    // in a batch
 	taskDoubtful                   // its answer was lost; to be looked up when due
 	taskResolving                  // being looked up
@@ -42,10 +43,12 @@ const (
 
 func newTask(c *Change) *task { return &task{change: c} }
 
-// work is what a worker is to do next: send a batch, look up what became of
-// doubtful changes, or see whether the portal still is as changes expect it. At
-// most one of them is set; none when the run is over or the context done.
-type work struct{ batch, doubts, stale []*task }
+// work is what a worker is to do next: send a batch or look at the portal.
+// Neither when the run is over or the context done.
+type work struct {
+	batch []*task
+	look  *look
+}
 
 // queue orders the changes of a run: those that need others behind them, two
 // changes of one item one after the other, and of those that may leave the
@@ -53,9 +56,15 @@ type work struct{ batch, doubts, stale []*task }
 //
 // It holds a window of the plan; the runner's loader fills it.
 type queue struct {
+	// fence is how long after it was sent a change may still take effect.
+	fence time.Duration
+	// old says that the plan was not made just now: nothing of it is believed.
+	old bool
+
 	mu        sync.Mutex
 	news      chan struct{} // closed and replaced whenever something changed
 	ready     readyHeap
+	held      []*task // stale: they were to leave, and wait for the next look
 	doubts    []*task
 	last      map[ItemKey]*task // the last unsettled task of each item
 	ids       map[string]int64  // of made items, by ref
@@ -70,13 +79,13 @@ type queue struct {
 	closing   bool              // nothing is to be sent any more
 	full      bool              // the loader waits for room
 	answered  bool              // a batch came back: the portal's pace is known
-	looked    time.Time         // when doubts were last looked up
-	checking  bool              // stale changes are being compared with the portal
-	sent      int               // tasks in batches since the last comparison
+	looking   bool              // a look is under way
+	lastLook  sight             // when the last one began
+	batches   int               // taken so far
 }
 
-func newQueue() *queue {
-	return &queue{news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}}
+func newQueue(fence time.Duration, old bool) *queue {
+	return &queue{fence: fence, old: old, news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}}
 }
 
 // wake makes every waiter look again.
@@ -143,7 +152,8 @@ func (q *queue) room(ctx context.Context) bool {
 }
 
 // add puts planned changes into the window. Made are the items that they need
-// and that the journal knows of; seen is when the portal was as they expect it.
+// and that the journal knows of; seen is when the portal was as they expect it,
+// zero if that isn't known.
 // It returns the changes that can't be done, because an item that they need was
 // not made.
 func (q *queue) add(changes []*Change, made map[string]Made, seen time.Time) []*Change {
@@ -158,7 +168,7 @@ func (q *queue) add(changes []*Change, made map[string]Made, seen time.Time) []*
 			continue
 		}
 		t := newTask(c)
-		t.seen = seen
+		t.seen = sight{time: seen}
 		q.enqueue(t)
 	}
 	q.wakeLocked()
@@ -283,7 +293,7 @@ func (q *queue) push(t *task) {
 // leaves only when nothing that is on its way could fill it; and until the
 // first is answered, and with it the portal's pace is known, no other follows.
 // What was not seen on the portal lately does not leave before it is.
-func (q *queue) next(ctx context.Context, batchSize func() int, fence time.Duration) work {
+func (q *queue) next(ctx context.Context, batchSize func() int) work {
 	for {
 		size := batchSize()
 		q.mu.Lock()
@@ -292,135 +302,65 @@ func (q *queue) next(ctx context.Context, batchSize func() int, fence time.Durat
 			return work{}
 		}
 		now := time.Now()
-		if doubts := q.dueDoubts(now, fence); doubts != nil {
-			q.mu.Unlock()
-			return work{doubts: doubts}
-		}
-		nothingComes := q.sending == 0 && !q.checking && (q.complete || q.full)
+		nothingComes := q.sending == 0 && !q.looking && (q.complete || q.full)
 		mayGo := q.answered || q.sending == 0
-		if mayGo && (q.ready.Len() >= size || (q.ready.Len() > 0 && nothingComes)) {
-			w := q.takeFresh(size, now)
-			if w.batch != nil || w.stale != nil {
-				q.mu.Unlock()
-				return w
+		var w work
+		switch {
+		case !q.looking && q.doubtsDue(now):
+			w.look = q.takeLook(true, now, size)
+		case mayGo && (q.leaving() >= size || (q.leaving() > 0 && nothingComes)):
+			w.batch = q.takeFresh(size, now)
+			if w.batch == nil && !q.looking {
+				w.look = q.takeLook(false, now, size)
 			}
 		}
-		news, wait := q.news, q.untilDoubt(now, fence)
+		if w.batch != nil || w.look != nil {
+			q.mu.Unlock()
+			return w
+		}
+		news, wait := q.news, q.untilDoubt(now)
 		q.mu.Unlock()
 		pause(ctx, news, wait)
 	}
 }
 
-// takeFresh takes a batch, or what is to be compared with the portal before one
-// can leave: one comparison at a time. Neither, while that goes on.
-func (q *queue) takeFresh(size int, now time.Time) work {
-	batch := q.take(size)
-	var stale []*task
-	for _, t := range batch {
-		if now.Sub(t.seen) >= believed {
-			stale = append(stale, t)
-		}
-	}
-	if stale == nil {
-		q.sending += len(batch)
-		q.sent += len(batch)
-		return work{batch: batch}
-	}
-	for _, t := range batch {
-		q.push(t)
-	}
-	if q.checking {
-		return work{}
-	}
-	return work{stale: q.takeStale(stale, now)}
-}
+// leaving is how many tasks nothing but a look keeps from being sent.
+func (q *queue) leaving() int { return q.ready.Len() + len(q.held) }
 
-const (
-	fewestChecked = 500
-	mostChecked   = 2500 // the items that one request reads
-)
-
-// takeStale adds to stale changes that are to leave now what will probably
-// follow before it is stale again: as much as left since the last comparison,
-// and half as much again.
-func (q *queue) takeStale(stale []*task, now time.Time) []*task {
-	n := max(min(q.sent+q.sent/2, mostChecked), fewestChecked)
-	q.sent = 0
-	taken := make(map[*task]bool, n)
-	for _, t := range stale {
-		taken[t] = true
-	}
-	var more []*task
-	for t := range q.tasks {
-		if !taken[t] && now.Sub(t.seen) >= believed && t.comparable() {
-			more = append(more, t)
+// takeFresh takes a batch of what was seen on the portal lately. What was not is
+// held back for the next look, which is due when the rest does not fill a batch:
+// then there is none.
+func (q *queue) takeFresh(size int, now time.Time) []*task {
+	var batch []*task
+	for len(batch) < size && q.ready.Len() > 0 {
+		t, ok := heap.Pop(&q.ready).(*task)
+		if !ok {
+			panic("queue: not a task")
 		}
-	}
-	slices.SortFunc(more, func(a, b *task) int { return cmp.Compare(a.change.Seq, b.change.Seq) })
-	stale = append(stale, more[:min(len(more), max(0, n-len(stale)))]...)
-	for _, t := range stale {
-		t.checking = true
-		if t.state == taskReady {
-			heap.Remove(&q.ready, t.place)
-			t.state = taskWaiting
+		if q.stale(t, now) {
+			t.state = taskStale
+			q.held = append(q.held, t)
+			continue
 		}
+		t.state = taskSending
+		batch = append(batch, t)
 	}
-	q.checking = true
-	return stale
-}
-
-// comparable says whether the portal can tell by now if it is as the change
-// expects: an item's later changes expect what the earlier ones make of it.
-func (t *task) comparable() bool {
-	return t.state == taskReady || t.state == taskWaiting && t.change.Kind == KindCreate
-}
-
-// checked takes over what a comparison with the portal has settled; the others
-// may leave, or wait on. It returns the changes that can't be done any more.
-func (q *queue) checked(tasks []*task, now time.Time) []*Change {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var skipped []*Change
-	for _, t := range tasks {
-		t.checking = false
-		c := t.change
-		if reason := q.impossible(c); !c.State.Final() && reason != "" {
-			skipped = append(skipped, skip(c, reason))
-		}
-		switch {
-		case c.State.Final():
-			skipped = append(skipped, q.finish(t)...)
-		default:
-			t.seen = now
-			if t.waits == 0 {
-				q.push(t)
-			}
-		}
-	}
-	q.checking = false
-	q.wakeLocked()
-	return skipped
-}
-
-// unchecked gives a comparison up.
-func (q *queue) unchecked(tasks []*task) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, t := range tasks {
-		t.checking = false
-		if t.waits == 0 {
+	if len(batch) < size && len(q.held) > 0 {
+		for _, t := range batch {
 			q.push(t)
 		}
+		return nil
 	}
-	q.checking = false
-	q.wakeLocked()
+	q.sending += len(batch)
+	q.batches++
+	return batch
 }
 
-// saw notes that the portal was as a waiting change expects it.
-func (q *queue) saw(t *task, at time.Time) {
+// saw notes that the portal just was as a waiting change expects it.
+func (q *queue) saw(t *task) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t.seen = at
+	t.seen = q.now(time.Now())
 }
 
 // nextOfItem is the next change of an item that there was before the run, which
@@ -451,19 +391,6 @@ func pause(ctx context.Context, news <-chan struct{}, wait time.Duration) {
 	}
 }
 
-func (q *queue) take(size int) []*task {
-	batch := make([]*task, 0, min(size, q.ready.Len()))
-	for len(batch) < size && q.ready.Len() > 0 {
-		t, ok := heap.Pop(&q.ready).(*task)
-		if !ok {
-			panic("queue: not a task")
-		}
-		t.state = taskSending
-		batch = append(batch, t)
-	}
-	return batch
-}
-
 // giveBack returns a batch that was not sent.
 func (q *queue) giveBack(batch []*task) {
 	q.mu.Lock()
@@ -475,84 +402,16 @@ func (q *queue) giveBack(batch []*task) {
 	q.wakeLocked()
 }
 
-// doubt notes that a task's answer was lost, when it was sent, and so when to
-// look it up: soon at first, then at longer intervals, and once more when it
-// can't be running any longer.
-func (q *queue) doubt(t *task, sent time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if t.state == taskWaiting { // left by an interrupted run
-		q.tasks[t] = true
-		q.last[t.change.itemKey()] = t
-	}
-	q.doubtLocked(t, sent)
-	q.wakeLocked()
-}
-
-// firstLook is how long after it was sent a change in doubt is first looked up.
-const firstLook = 2 * time.Second
-
-func (q *queue) doubtLocked(t *task, sent time.Time) {
-	intervals := []time.Duration{firstLook, 10 * time.Second, 30 * time.Second}
-	t.state = taskDoubtful
-	if t.looks < len(intervals) {
-		t.due = sent.Add(intervals[t.looks])
-	} else {
-		t.due = time.Now().Add(intervals[len(intervals)-1])
-	}
-	t.looks++
-	q.doubts = append(q.doubts, t)
-}
-
-// dueDoubts takes the doubtful tasks to be looked up, once one of them is due:
-// all that may have been done by now, as one request can ask for 2,500. While
-// there is other work, they wait and gather: each look-up takes the place of a
-// batch.
-func (q *queue) dueDoubts(now time.Time, fence time.Duration) []*task {
-	due := slices.ContainsFunc(q.doubts, func(t *task) bool { return !t.due.After(now) })
-	if !due || now.Before(q.looked.Add(q.lookPause(fence))) {
-		return nil
-	}
-	q.looked = now
-	var all []*task
-	q.doubts = slices.DeleteFunc(q.doubts, func(t *task) bool {
-		if t.due.After(now) && now.Sub(time.UnixMilli(t.change.SentAt)) < firstLook {
-			return false
-		}
-		t.state = taskResolving
-		all = append(all, t)
-		return true
-	})
-	return all
-}
-
-// lookPause is how long look-ups of doubtful tasks are apart.
-func (q *queue) lookPause(fence time.Duration) time.Duration {
-	if q.ready.Len() == 0 && q.sending == 0 {
-		return 0
-	}
-	return fence / 2
-}
-
-// untilDoubt is how long to wait for the next doubtful task. Past the fence
-// every one is decided, so none waits beyond it.
-func (q *queue) untilDoubt(now time.Time, fence time.Duration) time.Duration {
-	wait := time.Hour
-	for _, t := range q.doubts {
-		if end := time.UnixMilli(t.change.SentAt).Add(fence); t.due.After(end) && end.After(now) {
-			t.due = end
-		}
-		wait = min(wait, max(t.due.Sub(now), time.Millisecond))
-	}
-	return max(wait, q.looked.Add(q.lookPause(fence)).Sub(now))
-}
-
 // settle takes over the states that tasks now have: finished ones release
 // what waited for them, refused ones are ready again, lost ones become
 // doubtful. It returns the changes that can't be done any more.
 func (q *queue) settle(tasks []*task) []*Change {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.settleLocked(tasks)
+}
+
+func (q *queue) settleLocked(tasks []*task) []*Change {
 	var skipped []*Change
 	for _, t := range tasks {
 		if t.state == taskSending {
@@ -565,9 +424,10 @@ func (q *queue) settle(tasks []*task) []*Change {
 				delete(q.tasks, t)
 				continue
 			}
+			t.looks = 0
 			q.push(t)
-		case StateUnknown:
-			q.doubtLocked(t, time.UnixMilli(t.change.SentAt))
+		case StateUnknown, StateSent:
+			q.doubtLocked(t)
 		default:
 			skipped = append(skipped, q.finish(t)...)
 		}
@@ -592,7 +452,7 @@ func (q *queue) finish(t *task) []*Change {
 			continue
 		}
 		if c.Kind == KindCreate && c.State == StateDone && next.change.Ref == c.Ref {
-			next.seen = time.Now() // the item is as it was just made
+			next.seen = q.now(time.Now()) // the item is as it was just made
 		}
 		if reason := q.impossible(next.change); reason != "" {
 			skipped = append(skipped, skip(next.change, reason))
@@ -626,12 +486,11 @@ type readyHeap []*task
 
 func (h readyHeap) Len() int { return len(h) }
 
-func (h readyHeap) Less(i, j int) bool {
-	a, b := h[i].change, h[j].change
-	if a.Index != b.Index {
-		return a.Index > b.Index
-	}
-	return a.Seq < b.Seq
+func (h readyHeap) Less(i, j int) bool { return h[i].compare(h[j]) < 0 }
+
+// compare orders tasks that are ready as they leave.
+func (t *task) compare(other *task) int {
+	return cmp.Or(cmp.Compare(other.change.Index, t.change.Index), cmp.Compare(t.change.Seq, other.change.Seq))
 }
 
 func (h readyHeap) Swap(i, j int) {

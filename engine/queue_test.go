@@ -41,12 +41,24 @@ func drawPlan(t *rapid.T) []*Change {
 	return changes
 }
 
-// compare settles some of the changes that the portal was asked about.
-func compare(t *rapid.T, q *queue, stale []*task, made map[string]bool) (skipped []*Change) {
-	for _, task := range stale {
+// compare settles some of the changes that the portal was asked about, as draw
+// says for those in doubt.
+func compare(t *rapid.T, q *queue, l *look, made map[string]bool, draw func(*task)) (skipped []*Change) {
+	lost := map[ItemKey]*Change{}
+	for _, task := range l.doubts {
+		lost[task.change.itemKey()] = task.change
+		draw(task)
+	}
+	for _, task := range l.stale {
 		c := task.change
 		if c.Kind != KindCreate && task.waits > 0 {
-			t.Fatalf("change %d is compared before an earlier one of its item is done", c.Seq)
+			before := lost[c.itemKey()]
+			if before == nil || before.Seq > c.Seq {
+				t.Fatalf("change %d is compared before an earlier one of its item is done, or asked about together with it", c.Seq)
+			}
+			if !before.State.Final() {
+				continue
+			}
 		}
 		if rapid.IntRange(0, 9).Draw(t, "drifted") == 0 {
 			c.State, c.Error = StateConflict, "changed"
@@ -55,7 +67,7 @@ func compare(t *rapid.T, q *queue, stale []*task, made map[string]bool) (skipped
 			}
 		}
 	}
-	return q.checked(stale, time.Now())
+	return q.looked(l)
 }
 
 // TestQueueKeepsOrder checks, for random plans and outcomes: what a change
@@ -65,7 +77,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		changes := drawPlan(t)
-		q := newQueue()
+		q := newQueue(0, false)
 		seen := rapid.SampledFrom([]time.Time{{}, time.Now()}).Draw(t, "seen")
 		skipped := q.add(changes, nil, seen)
 		q.loaded()
@@ -73,15 +85,27 @@ func TestQueueKeepsOrder(t *testing.T) {
 		made := map[string]bool{}
 		lastSeq := map[ItemKey]int64{}
 		for {
-			w := q.next(context.Background(), func() int { return size }, 0)
-			if w.batch == nil && w.doubts == nil && w.stale == nil {
+			w := q.next(context.Background(), func() int { return size })
+			if w.batch == nil && w.look == nil {
 				break
 			}
-			batch, doubts := w.batch, w.doubts
-			if w.stale != nil {
-				skipped = append(skipped, compare(t, q, w.stale, made)...)
+			settle := func(task *task) {
+				c := task.change
+				c.State = rapid.SampledFrom([]State{StateDone, StateDone, StateDone, StateFailed, StatePlanned, StateUnknown}).Draw(t, "outcome")
+				if c.State == StateUnknown && task.looks > 2 {
+					c.State = StateDone
+				}
+				c.SentAt = time.Now().Add(-time.Minute).UnixMilli()
+				if c.State == StateDone && c.Kind == KindCreate {
+					c.ID = 100 + c.Seq
+					made[c.Ref] = true
+				}
+			}
+			if w.look != nil {
+				skipped = append(skipped, compare(t, q, w.look, made, settle)...)
 				continue
 			}
+			batch := w.batch
 			onTheirWay := map[ItemKey]bool{}
 			for _, task := range batch {
 				c := task.change
@@ -99,19 +123,10 @@ func TestQueueKeepsOrder(t *testing.T) {
 					}
 				}
 			}
-			for _, task := range slices.Concat(batch, doubts) {
-				c := task.change
-				c.State = rapid.SampledFrom([]State{StateDone, StateDone, StateDone, StateFailed, StatePlanned, StateUnknown}).Draw(t, "outcome")
-				if c.State == StateUnknown && (doubts != nil || task.looks > 2) {
-					c.State = StateDone
-				}
-				c.SentAt = time.Now().Add(-time.Minute).UnixMilli()
-				if c.State == StateDone && c.Kind == KindCreate {
-					c.ID = 100 + c.Seq
-					made[c.Ref] = true
-				}
+			for _, task := range batch {
+				settle(task)
 			}
-			skipped = append(skipped, q.settle(slices.Concat(batch, doubts))...)
+			skipped = append(skipped, q.settle(batch)...)
 		}
 		for _, c := range changes {
 			if !c.State.Final() {
@@ -138,16 +153,16 @@ func TestQueueWaitsForFullBatches(t *testing.T) {
 				&Change{Seq: int64(i + 1), Kind: KindCreate, State: StatePlanned, TypeID: 3, Ref: ref},
 				&Change{Seq: int64(i + 101), Index: 1, Kind: KindCreate, State: StatePlanned, TypeID: 128, Ref: "card" + ref[6:], Needs: []string{ref}})
 		}
-		q := newQueue()
+		q := newQueue(0, false)
 		q.add(changes, nil, time.Now())
 		q.loaded()
-		first := q.next(t.Context(), func() int { return 4 }, 0).batch
+		first := q.next(t.Context(), func() int { return 4 }).batch
 		if got := len(first); got != 4 {
 			t.Fatalf("first batch has %d changes, want 4", got)
 		}
 		second := make(chan []*task)
 		go func() {
-			batch := q.next(t.Context(), func() int { return 4 }, 0).batch
+			batch := q.next(t.Context(), func() int { return 4 }).batch
 			second <- batch
 		}()
 		synctest.Wait()
@@ -168,33 +183,27 @@ func TestQueueWaitsForFullBatches(t *testing.T) {
 }
 
 // TestQueueLooksDoubtsUpInTime checks when lost answers are looked up: soon,
-// then later, and at the fence.
+// and at the fence.
 func TestQueueLooksDoubtsUpInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &Change{Seq: 1, Kind: KindCreate, State: StatePlanned, TypeID: 3, Ref: "client@rows.csv:1"}
-		q := newQueue()
+		q := newQueue(75*time.Second, false)
 		q.add([]*Change{c}, nil, time.Now())
 		q.loaded()
-		batch := q.next(t.Context(), func() int { return 50 }, 75*time.Second).batch
+		batch := q.next(t.Context(), func() int { return 50 }).batch
 		sent := time.Now()
 		c.State, c.SentAt = StateUnknown, sent.UnixMilli()
 		q.settle(batch)
 		var at []time.Duration
-		for range 4 {
-			doubts := q.next(t.Context(), func() int { return 50 }, 75*time.Second).doubts
+		for range 2 {
+			l := q.next(t.Context(), func() int { return 50 }).look
 			at = append(at, time.Since(sent).Round(time.Second))
-			for _, d := range doubts {
-				q.doubt(d, sent)
-			}
+			q.looked(l)
 		}
-		want := []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second, 60 * time.Second}
+		want := []time.Duration{2 * time.Second, 75 * time.Second}
 		if !slices.Equal(at, want) {
 			t.Errorf("looked up after %v, want %v", at, want)
-		}
-		q.next(t.Context(), func() int { return 50 }, 75*time.Second)
-		if got := time.Since(sent).Round(time.Second); got != 75*time.Second {
-			t.Errorf("last looked up after %v, want 75s", got)
 		}
 	})
 }

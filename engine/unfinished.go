@@ -25,11 +25,11 @@ func SettleDoubts(ctx context.Context, o ApplyOptions) error {
 	p := pool.New().WithErrors().WithFirstError()
 	p.Go(func() error {
 		for {
-			w := r.queue.next(ctx, func() int { return 1 }, o.Fence)
-			if w.doubts == nil {
+			w := r.queue.next(ctx, func() int { return 1 })
+			if w.look == nil {
 				return nil
 			}
-			if err := r.resolve(ctx, w.doubts); err != nil {
+			if err := r.look(ctx, w.look); err != nil {
 				return err
 			}
 		}
