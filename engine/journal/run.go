@@ -173,8 +173,8 @@ func (r *Run) Sent(ctx context.Context, cs []*engine.Change, at time.Time) error
 		return err
 	}
 	crash.At(crash.IntentDurable)
-	for i, c := range cs {
-		*c = next[i]
+	for i, c := range cs { // nothing else of it: others may be reading that
+		c.State, c.Attempt, c.SentAt = next[i].State, next[i].Attempt, next[i].SentAt
 	}
 	return nil
 }

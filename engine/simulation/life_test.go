@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -340,6 +341,15 @@ func (e eyes) Find(ctx context.Context, l engine.Lookup) (found [][]engine.Item,
 	return found, err
 }
 
+// FindAll implements [engine.Reader].
+func (e eyes) FindAll(ctx context.Context, lookups []engine.Lookup) (found [][][]engine.Item, err error) {
+	err = e.life.between(crash.LookupBefore, func() error {
+		found, err = e.Reader.FindAll(ctx, lookups)
+		return err
+	}, crash.LookupAnswered)
+	return found, err
+}
+
 // Get implements [engine.Reader].
 func (e eyes) Get(ctx context.Context, entity *engine.Entity, ids []int64, fields []string) (found map[int64]engine.Item, err error) {
 	err = e.life.between(crash.LookupBefore, func() error {
@@ -354,10 +364,25 @@ type blind struct{ engine.Reader }
 
 // Find implements [engine.Reader].
 func (b blind) Find(ctx context.Context, l engine.Lookup) ([][]engine.Item, error) {
-	if name := l.Match[0].Name; name == "xmlId" || name == "originId" {
-		return make([][]engine.Item, len(l.Keys)), nil
+	found, err := b.Reader.Find(ctx, l)
+	b.close(l, found)
+	return found, err
+}
+
+// FindAll implements [engine.Reader].
+func (b blind) FindAll(ctx context.Context, lookups []engine.Lookup) ([][][]engine.Item, error) {
+	found, err := b.Reader.FindAll(ctx, lookups)
+	for i, items := range found {
+		b.close(lookups[i], items)
 	}
-	return b.Reader.Find(ctx, l)
+	return found, err
+}
+
+// close takes away what was found by an external key.
+func (b blind) close(l engine.Lookup, found [][]engine.Item) {
+	if len(l.Match) > 0 && slices.Contains([]string{"xmlId", "originId"}, l.Match[0].Name) {
+		clear(found)
+	}
 }
 
 // points are where a life may end, by name.
