@@ -108,6 +108,10 @@ type Draft interface {
 	// Rewrite calls revise with each change in order and stores those for
 	// which it returns true. It may change kind, fields, reason and needs.
 	Rewrite(ctx context.Context, revise func(*Change) bool) error
+	// Repeats returns when the newest of the creates was sent that the draft
+	// repeats: what runs on the portal with this id have made since a time, of
+	// the same external keys, and not deleted. It is zero if there are none.
+	Repeats(ctx context.Context, portal string, since time.Time) (time.Time, error)
 	// Seal completes the plan: after it, changes no more.
 	Seal(ctx context.Context, h *Header) error
 	// Discard forgets the draft.

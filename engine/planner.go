@@ -24,6 +24,10 @@ type PlanOptions struct {
 	Gauge     Gauge
 	Draft     Draft
 	Now       time.Time // frozen for the whole plan
+	// Fence is how long after a create was sent the portal's lists may not show
+	// its item: as long as it may take effect. They follow by then. 0: lists
+	// are trusted.
+	Fence time.Duration
 	// Retry plans only the records that a run failed on; nil: all.
 	Retry    *Retry
 	Progress func(Progress)
@@ -62,7 +66,8 @@ type deadStep struct{ step, source string }
 type chunkItems map[ItemKey]*Held
 
 // Plan works out what a job would change and seals it in the draft. The error
-// is [Problems] for faults of the job, and a [GuardError] where a guard does not
+// is
+// [Problems] for faults of the job, and a [GuardError] where a guard does not
 // hold: the header comes back with it.
 func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	catalog, err := o.Catalogue.Catalog(ctx, o.Job.Needs())

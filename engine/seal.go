@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bxflow/bxflow/engine/expression"
 )
@@ -52,9 +53,34 @@ func (p *Planning) seal(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.checkRepeats(ctx); err != nil {
+		return err
+	}
 	p.sumUp()
 	p.header.Files = p.files
 	return p.options.Draft.Seal(ctx, p.header)
+}
+
+// UnlistedError says that a plan would make again what a run has just made,
+// because the portal's lists don't show it yet. They do by Until, unless it has
+// been deleted there; the job is to be planned again.
+type UnlistedError struct{ Until time.Time }
+
+// Error says what to wait for.
+func (e *UnlistedError) Error() string {
+	return "the portal's lists don't show yet what a run has just made; plan again, at the latest at " + e.Until.Format(time.TimeOnly)
+}
+
+// checkRepeats refuses to make what lists may just not show yet.
+func (p *Planning) checkRepeats(ctx context.Context) error {
+	if p.options.Fence == 0 {
+		return nil
+	}
+	sent, err := p.options.Draft.Repeats(ctx, p.header.Portal.ID, p.Now.Add(-p.options.Fence))
+	if err != nil || sent.IsZero() {
+		return err
+	}
+	return &UnlistedError{Until: sent.Add(p.options.Fence)}
 }
 
 // bury makes the withdrawn parts of records invalid and skips what needs them.

@@ -27,6 +27,9 @@ type UndoOptions struct {
 	// Linkers are entities whose items may link to what the run made, beside
 	// those of the catalog.
 	Linkers []*Entity
+	// Fence is as in [PlanOptions]: what the run has just made and lists don't
+	// show is asked for again until then, before it counts as gone.
+	Fence time.Duration
 	// Force takes back items, too, that somebody has changed since.
 	Force    bool
 	Progress func(Progress)
@@ -178,16 +181,19 @@ func (u *undoing) made(ctx context.Context, page []*Change) (map[string]Made, er
 // read returns the items of changes as they will be once what is planned so far
 // is done; nil for those that are not there.
 func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made) (map[ItemKey]*Item, error) {
-	ids, names := map[int]map[int64]bool{}, map[int]map[string]bool{}
+	ids, names := map[int]map[int64]time.Time{}, map[int]map[string]bool{}
 	var keys []ItemKey
 	for _, c := range page {
 		if c.Kind != KindCreate && c.Kind != KindDelete && made[c.Ref].State == StateDone {
 			continue
 		}
 		if ids[c.TypeID] == nil {
-			ids[c.TypeID], names[c.TypeID] = map[int64]bool{}, map[string]bool{}
+			ids[c.TypeID], names[c.TypeID] = map[int64]time.Time{}, map[string]bool{}
 		}
-		ids[c.TypeID][c.ID] = true
+		ids[c.TypeID][c.ID] = time.Time{}
+		if c.Kind == KindCreate {
+			ids[c.TypeID][c.ID] = time.UnixMilli(c.SentAt)
+		}
 		keys = append(keys, ItemKey{TypeID: c.TypeID, ID: c.ID})
 		for name := range c.Fields {
 			names[c.TypeID][name] = true
@@ -204,7 +210,7 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 		if entity == nil {
 			return nil, fmt.Errorf("the portal has no entity type %d", typeID)
 		}
-		items, err := u.o.Reader.Get(ctx, entity, slices.Sorted(maps.Keys(ids[typeID])), slices.Sorted(maps.Keys(names[typeID])))
+		items, err := u.listed(ctx, entity, ids[typeID], slices.Sorted(maps.Keys(names[typeID])))
 		if err != nil {
 			return nil, err
 		}
@@ -225,6 +231,36 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 	}
 	return now, nil
 }
+
+// listed reads items by their ids, each of which comes with the time at which it
+// was made, if the run made it. Those that lists may just not show yet are asked
+// for again.
+func (u *undoing) listed(ctx context.Context, entity *Entity, made map[int64]time.Time, names []string) (map[int64]Item, error) {
+	items := map[int64]Item{}
+	missing := slices.Sorted(maps.Keys(made))
+	for wait := time.Second; ; wait = min(2*wait, maxListWait) {
+		some, err := u.o.Reader.Get(ctx, entity, missing, names)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(items, some)
+		missing = slices.DeleteFunc(missing, func(id int64) bool {
+			_, there := some[id]
+			return there || time.Since(made[id]) >= u.o.Fence
+		})
+		if len(missing) == 0 {
+			return items, nil
+		}
+		pause(ctx, nil, wait)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// maxListWait is how long to wait at the most before lists are asked again for
+// what they may not show yet.
+const maxListWait = 10 * time.Second
 
 // inverse begins the change that takes another one back.
 func (u *undoing) inverse(c *Change, kind Kind) *Change {

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ func (w *world) planUndo(id string, force bool) *engine.Header {
 	}
 	h, err := engine.Undo(w.t.Context(), engine.UndoOptions{
 		Linkers: linkers.Entities, Header: run.Header(), RunID: id, Log: run, Catalog: catalog, Reader: w.client, Gauge: w.client, Draft: draft, Now: time.Now(), Force: force,
+		Fence: w.limits.Request * 5 / 4,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -294,4 +296,45 @@ func (w *world) count(log engine.Log, s engine.State) (n int) {
 		n++
 	}
 	return n
+}
+
+// What a run has just made and the portal's lists don't show yet is neither made
+// again by the next plan nor gone for an undo.
+func TestLaggingLists(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{Rate: 20, Burst: 50, RequestLimit: 60 * time.Second})
+		const n = 60
+		w.rows(manyRows(n))
+		job := w.job(changesEverything)
+		before := w.portal()
+		if err := w.sandbox.SetFaults("lag:delay=10s"); err != nil {
+			t.Fatal(err)
+		}
+		run := w.run(job)
+		if run.Status != engine.StatusSucceeded {
+			t.Fatalf("the run ends %s", run.Status)
+		}
+
+		_, draft, err := w.try(job)
+		unlisted, ok := errors.AsType[*engine.UnlistedError](err)
+		if !ok || time.Until(unlisted.Until) > 75*time.Second || time.Until(unlisted.Until) <= 10*time.Second {
+			t.Fatalf("a plan that repeats the run: %v", err)
+		}
+		if err := draft.Discard(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		undo := w.undo(run.Run)
+		if took := time.Since(began); took < 5*time.Second || took > time.Minute {
+			t.Errorf("the undo takes %s", took)
+		}
+		<-time.After(10 * time.Second)
+		if diff := gocmp.Diff(before, w.portal()); undo.Status != engine.StatusSucceeded || diff != "" {
+			t.Errorf("the undo ends %s; the portal (-before +after):\n%s", undo.Status, diff)
+		}
+		if again := w.run(job); again.Status != engine.StatusSucceeded { // what was deleted since is made again at once
+			t.Errorf("the run after the undo ends %s", again.Status)
+		}
+	})
 }

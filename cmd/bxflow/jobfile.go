@@ -103,16 +103,13 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 	if err := a.outlast(ctx, j, s); err != nil {
 		return nil, err
 	}
-	draft, err := j.NewDraft(ctx)
-	if err != nil {
+	before := s.Usage()
+	draft, header, err := a.plan(ctx, j, engine.PlanOptions{
+		Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
+	})
+	if draft == nil {
 		return nil, err
 	}
-	before := s.Usage()
-	header, err := engine.Plan(ctx, engine.PlanOptions{
-		Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Gauge: s, Draft: draft,
-		Now: time.Now(), Retry: retry, Progress: a.progress.Update,
-	})
-	a.progress.Done(err != nil)
 	p := &planned{job: job, session: s, before: before}
 	var guard *engine.GuardError
 	switch {
@@ -126,6 +123,35 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 	}
 	p.plan, err = j.Plan(ctx, header.ID)
 	return p, err
+}
+
+// plan plans a job, once what was just made is in the portal's lists. The draft is
+// nil if none could be begun.
+func (a *app) plan(ctx context.Context, j *journal.Journal, o engine.PlanOptions) (engine.Draft, *engine.Header, error) {
+	told := false
+	for pause := time.Second; ; pause = min(2*pause, 10*time.Second) {
+		draft, err := j.NewDraft(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.Draft, o.Now = draft, time.Now()
+		header, err := engine.Plan(ctx, o)
+		a.progress.Done(err != nil)
+		unlisted, ok := errors.AsType[*engine.UnlistedError](err)
+		if !ok {
+			return draft, header, err
+		}
+		if err := draft.Discard(ctx); err != nil {
+			return nil, nil, err
+		}
+		if !told {
+			a.log.Info("the portal's lists don't show yet what a run has just made; waiting for them, so that nothing is made twice", "at most", time.Until(unlisted.Until).Round(time.Second))
+			told = true
+		}
+		if err := wait(ctx, min(pause, time.Until(unlisted.Until))); err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 // applyPlan applies a sealed plan as a run of its own. The result comes back

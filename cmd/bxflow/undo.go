@@ -133,7 +133,7 @@ func (a *app) planUndo(ctx context.Context, j *journal.Journal, run *journal.Run
 	}
 	header, err := engine.Undo(ctx, engine.UndoOptions{
 		Header: run.Header(), RunID: run.ID(), Log: run, Catalog: p.catalog, PortalRef: p.session.target.ref,
-		Reader: p.session, Gauge: p.session, Draft: draft, Now: time.Now(), Linkers: linkers.Entities, Force: force, Progress: a.progress.Update,
+		Reader: p.session, Gauge: p.session, Draft: draft, Now: time.Now(), Linkers: linkers.Entities, Fence: fence(p.session), Force: force, Progress: a.progress.Update,
 	})
 	a.progress.Done(err != nil)
 	if err != nil {

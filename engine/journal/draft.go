@@ -272,6 +272,26 @@ func (d *draft) store(ctx context.Context, cs []*engine.Change) error {
 	})
 }
 
+// Repeats implements [engine.Draft].
+func (d *draft) Repeats(ctx context.Context, portal string, since time.Time) (time.Time, error) {
+	var sent int64
+	err := d.j.db.QueryRowContext(ctx, `WITH recent AS MATERIALIZED (
+			SELECT plan FROM runs WHERE portal = ? AND (finished = 0 OR finished >= ?))
+		SELECT coalesce(max(made.sent_at), 0)
+		FROM recent JOIN changes AS made ON made.plan = recent.plan
+			AND made.kind = 'create' AND made.state = 'done' AND made.sent_at >= ? AND made.external_key <> ''
+		JOIN changes AS again ON again.plan = ?
+			AND again.kind = 'create' AND again.type_id = made.type_id AND again.external_key = made.external_key
+		WHERE NOT EXISTS (SELECT 1 FROM recent AS later JOIN changes AS gone ON gone.plan = later.plan
+			AND gone.alters = 1 AND gone.item_id > 0 AND gone.type_id = made.type_id AND gone.item_id = made.item_id
+			AND gone.kind = 'delete' AND gone.state = 'done')`,
+		portal, since.UnixMilli(), since.UnixMilli(), d.plan).Scan(&sent)
+	if err != nil || sent == 0 {
+		return time.Time{}, fault(d.j.path, err)
+	}
+	return time.UnixMilli(sent), nil
+}
+
 // Seal implements [engine.Draft].
 func (d *draft) Seal(ctx context.Context, h *engine.Header) error {
 	d.mu.Lock()

@@ -159,18 +159,48 @@ func (l *life) plan() (*engine.Header, *engine.Catalog, error) {
 	if err := l.outlast(); err != nil {
 		return nil, nil, err
 	}
-	made, err := l.journal.NewDraft(l.ctx)
-	if err != nil {
-		return nil, nil, err
+	h, err := l.planOnce()
+	for {
+		unlisted, ok := errors.AsType[*engine.UnlistedError](err)
+		if !ok {
+			break
+		}
+		if err := l.wait(min(time.Until(unlisted.Until), 5*time.Second)); err != nil {
+			return nil, nil, err
+		}
+		h, err = l.planOnce()
 	}
-	h, err := engine.Plan(l.ctx, engine.PlanOptions{
-		Job: l.job, Catalogue: l.client, Reader: l.client, Gauge: l.client, Draft: draft{made, l}, Now: time.Now(),
-	})
 	if err != nil {
 		return nil, nil, err
 	}
 	catalog, err := l.client.Catalog(l.ctx, h.Needs)
 	return h, catalog, err
+}
+
+func (l *life) planOnce() (*engine.Header, error) {
+	made, err := l.journal.NewDraft(l.ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := engine.PlanOptions{
+		Job: l.job, Catalogue: l.client, Reader: l.client, Gauge: l.client, Draft: draft{made, l}, Now: time.Now(),
+	}
+	if !l.world.hasty {
+		o.Fence = l.world.fence
+	}
+	return engine.Plan(l.ctx, o)
+}
+
+// wait waits, unless the life ends first.
+func (l *life) wait(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-l.ctx.Done():
+		return l.ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // outlast waits as the program does before it plans.
@@ -181,12 +211,8 @@ func (l *life) outlast() error {
 		if err != nil || sent.IsZero() || wait <= 0 || l.world.hasty {
 			return err
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-l.ctx.Done():
-			timer.Stop()
-			return l.ctx.Err()
-		case <-timer.C:
+		if err := l.wait(wait); err != nil {
+			return err
 		}
 	}
 }

@@ -22,7 +22,6 @@ type scenario struct {
 	job       *onboarding
 	box       sandbox.Options
 	faults    []string
-	lag       time.Duration // how much later lists may show what was made
 	neighbour time.Duration // how often it spends a request; 0: there is none
 	shared    bool          // processes tell each other of the limits
 	lives     []ending      // of the first lives; the last one is left alone
@@ -92,7 +91,6 @@ func (s *scenario) drawFaults() {
 			spec += fmt.Sprintf(",delay=%s", between(r, slack/10, slack))
 		case sandbox.FaultLag:
 			lag := between(r, o.RequestLimit/60, o.RequestLimit/6)
-			s.lag = max(s.lag, lag)
 			spec += fmt.Sprintf(",delay=%s", lag)
 		}
 		if chance(r, 0.3) {
@@ -272,11 +270,6 @@ func (s *scenario) live(w *world) (lives, ends int, wrong []string) {
 			if err := w.portal.SetFaults(); err != nil {
 				w.t.Fatal(err)
 			}
-		}
-		if anew || w.unfinished() == 0 {
-			// A run that is resumed knows what it has made. A new plan knows only
-			// what lists show.
-			pass(s.lag)
 		}
 		l := w.begin(e)
 		result, err := l.work(anew)
