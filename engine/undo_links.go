@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// links are what links to an item.
+type links struct {
+	Planned []string `json:"planned,omitempty"` // refs of changes that end the link
+	Kept    []string `json:"kept,omitempty"`    // items that stay
+}
+
+func linksKey(key ItemKey) Hash { return HashOf("links", key.TypeID, key.ID) }
+
+func (u *undoing) linksTo(ctx context.Context, to ItemKey) (links, error) {
+	key := linksKey(to)
+	entries, err := u.index.get(ctx, []Hash{key})
+	var l links
+	if text, ok := entries[key]; ok && err == nil {
+		err = json.Unmarshal(text, &l)
+	}
+	return l, err
+}
+
+// findLinks looks for items that link to those that the run made: what somebody
+// has linked since must not lose its contact.
+func (u *undoing) findLinks(ctx context.Context, page []*Change) error {
+	u.linked = map[ItemKey][]ItemKey{}
+	made := map[int][]int64{}
+	for _, c := range page {
+		if c.Kind == KindCreate && !u.o.Force {
+			made[c.TypeID] = append(made[c.TypeID], c.ID)
+		}
+	}
+	var lookups []Lookup
+	var types []int // of what each looks for links to
+	for _, e := range u.linkers() {
+		for _, f := range e.Fields {
+			probe, ok := linkedItem(f, int64(1))
+			ids := made[probe.TypeID]
+			if !ok || len(ids) == 0 {
+				continue
+			}
+			keys := make([][]any, len(ids))
+			for i, id := range ids {
+				keys[i] = []any{id}
+			}
+			lookups = append(lookups, Lookup{Entity: e, Match: []*Field{f}, Keys: keys})
+			types = append(types, probe.TypeID)
+		}
+	}
+	found, err := u.o.Reader.FindAll(ctx, lookups)
+	if err != nil {
+		return err
+	}
+	for n, hits := range found {
+		for i, id := range made[types[n]] {
+			to := ItemKey{TypeID: types[n], ID: id}
+			for _, from := range hits[i] {
+				u.linked[to] = append(u.linked[to], ItemKey{TypeID: lookups[n].Entity.TypeID, ID: from.ID})
+			}
+		}
+	}
+	return nil
+}
+
+// linkers are the entities whose items may link to others, each once.
+func (u *undoing) linkers() []*Entity {
+	all := slices.Clone(u.o.Catalog.Entities)
+	for _, e := range u.o.Linkers {
+		if u.o.Catalog.EntityByType(e.TypeID) == nil {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// addForeign adds the items that link to one and that this undo leaves as they
+// are.
+func (u *undoing) addForeign(ctx context.Context, l *links, to ItemKey) error {
+	keys := make([]Hash, 0, len(u.linked[to]))
+	for _, from := range u.linked[to] {
+		keys = append(keys, freedKey(from))
+	}
+	freed, err := u.index.get(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i, from := range u.linked[to] {
+		if _, ok := freed[keys[i]]; ok {
+			continue
+		}
+		for _, e := range u.linkers() {
+			if e.TypeID == from.TypeID {
+				l.Kept = append(l.Kept, fmt.Sprintf("%s %d", e.Name, from.ID))
+			}
+		}
+	}
+	return nil
+}
+
+// freedKey marks an item whose links this undo ends.
+func freedKey(from ItemKey) Hash { return HashOf("freed", from.TypeID, from.ID) }
+
+// linksOf notes which items a change's item links to: they may be deleted after
+// it is, and must stay if it does.
+func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) error {
+	for name, f := range undo.Fields {
+		to, ok := linkedItem(entity.FieldByName(name), f.Before)
+		if !ok {
+			continue
+		}
+		l, err := u.linksTo(ctx, to)
+		if err != nil {
+			return err
+		}
+		if undo.Kind.Writes() {
+			u.index.put(freedKey(ItemKey{TypeID: undo.TypeID, ID: undo.ID}), nil)
+			l.Planned = append(l.Planned, undo.Ref)
+		} else {
+			l.Kept = append(l.Kept, fmt.Sprintf("%s %d", entity.Name, undo.ID))
+		}
+		text, err := json.Marshal(l)
+		if err != nil {
+			return err
+		}
+		u.index.put(linksKey(to), text)
+	}
+	return nil
+}
+
+// linkedItem is the item that a link's value names.
+func linkedItem(f *Field, v any) (ItemKey, bool) {
+	id, ok := v.(int64)
+	if f == nil || !ok || id == 0 || f.Multiple {
+		return ItemKey{}, false
+	}
+	switch f.Type {
+	case FieldContact:
+		return ItemKey{TypeID: TypeContact, ID: id}, true
+	case FieldCompany:
+		return ItemKey{TypeID: TypeCompany, ID: id}, true
+	case FieldLead:
+		return ItemKey{TypeID: TypeLead, ID: id}, true
+	case FieldDeal:
+		return ItemKey{TypeID: TypeDeal, ID: id}, true
+	default:
+		return ItemKey{}, false
+	}
+}
