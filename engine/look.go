@@ -87,10 +87,12 @@ func (r *runner) compare(ctx context.Context, l *look) error {
 		}
 	}
 	for _, t := range l.stale {
-		if t.change.ID == 0 && t.change.Kind != KindCreate {
-			t.change.ID = r.queue.made(t.change.Ref)
-		}
 		changes = append(changes, t.change)
+	}
+	for _, c := range changes {
+		if c.ID == 0 && c.Kind != KindCreate {
+			c.ID = r.queue.made(c.Ref)
+		}
 	}
 	q := &inquiry{}
 	if err := r.askLost(q, lost, l.at.time); err != nil {

@@ -66,9 +66,9 @@ type deadStep struct{ step, source string }
 type chunkItems map[ItemKey]*Held
 
 // Plan works out what a job would change and seals it in the draft. The error
-// is
-// [Problems] for faults of the job, and a [GuardError] where a guard does not
-// hold: the header comes back with it.
+// is [Problems] for faults of the job, an [UnlistedError] if the plan would make
+// again what a run has just made, and a [GuardError] where a guard does not hold:
+// the header comes back with it.
 func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	catalog, err := o.Catalogue.Catalog(ctx, o.Job.Needs())
 	if err != nil {

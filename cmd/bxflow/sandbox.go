@@ -59,7 +59,7 @@ What it has seen is at /_sandbox/stats, what it holds at /_sandbox/dump.`,
 	f.DurationVar(&options.Latency, "latency", 0, "added to every request")
 	f.StringArrayVar(&flags.costs, "cost", nil, "`METHOD=DURATION` that a command takes; * for all; may be repeated")
 	f.DurationVar(&options.RequestLimit, "request-limit", options.RequestLimit, "how long a request may run")
-	f.StringArrayVar(&options.Faults, "fault", nil, "`KIND[:KEY=VALUE,…]`: drop-before, drop-after, error-500, html-502, truncate, slow, limit-503, limit-429, expired; may be repeated")
+	f.StringArrayVar(&options.Faults, "fault", nil, "`KIND[:KEY=VALUE,…]`: drop-before, drop-after, error-500, html-502, truncate, slow, late, lag, limit-503, limit-429, expired; may be repeated")
 	f.StringVar(&flags.cert, "tls-cert", "", "`file` of a certificate: serves https")
 	f.StringVar(&flags.key, "tls-key", "", "`file` of its key")
 	return c

@@ -28,12 +28,13 @@ func mix(luck int) []string {
 // requests that write, and all requests, look-ups included.
 const (
 	mostWrites   = 1.3
-	mostRequests = 1.22
+	mostRequests = 1.2
 )
 
 // On a bad day nothing is made twice and nothing is lost, and hardly more is
 // asked than has to be. How many of a few thousand requests faults hit is chance,
-// by a percent either way; the long form takes the mean of several days.
+// by a percent either way; the long form takes the mean of several days. It does
+// not keep its bound yet: look-ups meet faults, too, and bring it to 1.21.
 func TestFaultMix(t *testing.T) {
 	t.Parallel()
 	rows, days := 3000, 1

@@ -52,7 +52,7 @@ func (q *queue) takeLook(forDoubts bool, now time.Time, size int) *look {
 	asked := 0
 	q.doubts = slices.DeleteFunc(q.doubts, func(t *task) bool {
 		age := now.Sub(time.UnixMilli(t.change.SentAt))
-		worth := t.looks <= 1 && age >= firstLook || age >= q.fence || forDoubts && (age >= firstLook || !t.due.After(now))
+		worth := age >= q.fence || age >= firstLook && (t.looks <= 1 || forDoubts)
 		if !worth || asked >= mostAsked {
 			return false
 		}
