@@ -18,6 +18,7 @@ type methodUse struct {
 	Reported float64            `json:"reported,omitempty"` // the portal's clock of the last report
 	Blocked  int64              `json:"blocked,omitempty"`  // refused until, Unix nanoseconds
 	InARow   int                `json:"in_a_row,omitempty"` // refusals since the last answer
+	Caution  float64            `json:"caution,omitempty"`  // how much to count for what is expected; 0: not known
 }
 
 // spent is the use of a short part of a window. The portal forgets a tenth of
@@ -31,7 +32,7 @@ type spent struct {
 }
 
 // parts is how many parts a window has.
-const parts = 40
+const parts = 120
 
 // pending is the expected use of a request on its way.
 type pending struct {
@@ -39,9 +40,10 @@ type pending struct {
 	Until   int64   `json:"until"` // a process that died never takes it back
 }
 
-// usable is the part of a method's execution time that we plan with. The rest
-// is for commands that take longer than foreseen.
-const usable = 0.95
+// usable is the part of a method's execution time that we plan with: the
+// portal's clocks and ours round differently. For commands that take longer than
+// foreseen, what is on its way counts for more than is expected of it.
+const usable = 0.998
 
 // budget is how many seconds of execution time a method may use in a window.
 func (l Limits) budget() float64 { return l.Operating.Seconds() * usable }
@@ -56,10 +58,39 @@ func (m *methodUse) forget(now time.Time) {
 	}
 }
 
-// used is the execution time in use, what is on its way included.
+// used is the execution time in use, what is on its way included: as much of it
+// as it may take if it surprises us as others lately did.
 func (m *methodUse) used(now time.Time) float64 {
 	m.forget(now)
-	return m.spentSum() + m.pendingSum()
+	return m.spentSum() + m.pendingSum()*m.caution()
+}
+
+const (
+	firstCaution = 1.5 // before anything was compared
+	leastCaution = 1.25
+	mostCaution  = 4
+)
+
+// caution is how much to count for what is expected of requests on their way.
+func (m *methodUse) caution() float64 {
+	if m.Caution == 0 {
+		return firstCaution
+	}
+	return m.Caution
+}
+
+// compare learns caution from what a request used and what had been expected of
+// it. It rises at once and falls slowly.
+func (m *methodUse) compare(expected, used float64) {
+	if expected < tiny {
+		return
+	}
+	surprise := min(max(used/expected, leastCaution), mostCaution)
+	if m.Caution == 0 || surprise > m.Caution {
+		m.Caution = surprise
+		return
+	}
+	m.Caution += (surprise - m.Caution) * 0.03
 }
 
 func (m *methodUse) pendingSum() float64 {
@@ -103,7 +134,7 @@ func (m *methodUse) wait(now time.Time, limits Limits, need float64) time.Durati
 		releases = append(releases, release{s.Until, s.Seconds})
 	}
 	for _, p := range m.Pending {
-		releases = append(releases, release{p.Until, p.Seconds})
+		releases = append(releases, release{p.Until, p.Seconds * m.caution()})
 	}
 	slices.SortFunc(releases, func(a, b release) int { return cmp.Compare(a.until, b.until) })
 	last := now.UnixNano()
@@ -153,6 +184,10 @@ func (m *methodUse) spread(from, to time.Time, limits Limits, seconds float64) {
 	}
 }
 
+// sameMoment is how far apart two calls must have ended, in seconds, for the
+// later one's sum to hold the earlier one's use for certain.
+const sameMoment = 0.01
+
 // report counts what a call used since it began, and then makes the sum what the
 // portal says that it was at the call's end. More than we know of may be on its
 // way; what is left was used by others. Less means that the portal forgot
@@ -161,10 +196,11 @@ func (m *methodUse) spread(from, to time.Time, limits Limits, seconds float64) {
 // portal's clock was set back.
 func (m *methodUse) report(since, at time.Time, used float64, limits Limits, t Timing) {
 	m.InARow = 0
-	if t.Operating > 0 {
+	if used > 0 {
 		m.spread(since, at, limits, used)
 	}
-	if older := m.Reported - t.FinishedAt; t.FinishedAt != 0 && older > 0 && older < limits.Window.Seconds() {
+	newer := t.FinishedAt - m.Reported
+	if t.FinishedAt != 0 && newer < 0 && -newer < limits.Window.Seconds() {
 		return
 	}
 	m.Reported = t.FinishedAt
@@ -173,6 +209,9 @@ func (m *methodUse) report(since, at time.Time, used float64, limits Limits, t T
 	total := t.Operating.Seconds()
 	if total > known+coming+tiny {
 		m.spend(at, limits, total-known-coming)
+	}
+	if t.FinishedAt != 0 && newer >= 0 && newer < sameMoment {
+		return
 	}
 	for over := known - total; over > tiny && len(m.Spent) > 0; {
 		part := min(m.Spent[0].Seconds, over)
@@ -217,7 +256,7 @@ func (m *methodUse) settle(now time.Time, limits Limits) {
 
 // sound refuses figures that no process can have written.
 func (m *methodUse) sound() bool {
-	if !soundCount(m.InARow) || m.Blocked < 0 {
+	if !soundCount(m.InARow) || m.Blocked < 0 || (m.Caution != 0 && !(m.Caution >= leastCaution && m.Caution <= mostCaution)) {
 		return false
 	}
 	for _, s := range m.Spent {

@@ -222,7 +222,7 @@ func (g *governor) choose(f *figures, now time.Time, t *ticket, methods []string
 
 // worthwhileShare is the part of a budget that must be left before calls go of
 // which not all fit: crumbs would only cost requests.
-const worthwhileShare = 1.0 / 20
+const worthwhileShare = 1.0 / 100
 
 // needs is how much execution time must be left for each method to go: that of
 // all its calls, or a worthwhile part.
@@ -351,11 +351,16 @@ func (g *governor) expect(f *figures, leaves time.Time, t *ticket) {
 	}
 }
 
-// drop takes back what a ticket set aside.
-func (g *governor) drop(f *figures, t *ticket) {
-	for _, m := range f.Methods {
-		delete(m.Pending, t.id)
+// drop takes back what a ticket set aside, and says what that was by account.
+func (g *governor) drop(f *figures, t *ticket) map[string]float64 {
+	dropped := map[string]float64{}
+	for account, m := range f.Methods {
+		if p, ok := m.Pending[t.id]; ok {
+			dropped[account] = p.Seconds
+			delete(m.Pending, t.id)
+		}
 	}
+	return dropped
 }
 
 // use is the account of that name.

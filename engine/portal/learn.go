@@ -16,11 +16,12 @@ type report struct {
 func (g *governor) done(ctx context.Context, t *ticket, r report) {
 	took := time.Since(t.admitted)
 	g.update(ctx, func(f *figures, now time.Time) {
-		g.drop(f, t)
+		expected := g.drop(f, t)
 		switch {
 		case r.fault == nil:
 			f.Bucket.InARow = 0
 			g.learn(f, now, t, r, took)
+			f.compare(expected, g.used(t, r))
 		case r.fault.Code == codeQueryLimit:
 			f.Bucket.refused(now, t.admitted, g.limits, t.slot)
 		case r.fault.Code == codeOperationLimit:
@@ -39,6 +40,7 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 	byMethod := map[string]time.Duration{}
 	count := map[string]int{}
 	var sum time.Duration
+	charged := r.charged(t.methods)
 	for i, reply := range r.replies {
 		method := t.methods[i]
 		if reply.Err != nil {
@@ -56,11 +58,19 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 			f.Nested = f.Nested || (reply.Result.Time.Operating > 0 && r.outer.Operating == 0)
 		}
 		at := finished(t, now, r.outer, reply.Result.Time)
-		g.bill(f, at, at, account, reply.Result.Time, reply.Result.Time.Duration)
+		used := reply.Result.Time.Duration
+		if !charged[method] {
+			used = 0
+		}
+		g.bill(f, at, at, account, reply.Result.Time, used)
 	}
 	if t.batch {
 		f.Nested = f.Nested && r.outer.Operating == 0
-		g.bill(f, t.admitted, now, g.user+"/"+methodBatch, r.outer, sum)
+		used := sum
+		if r.outer.Operating == 0 {
+			used = 0
+		}
+		g.bill(f, t.admitted, now, g.user+"/"+methodBatch, r.outer, used)
 		if m := f.Methods[g.user+"/"+methodBatch]; m != nil {
 			m.InARow = 0
 		}
@@ -78,6 +88,38 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 	f.Overhead.observe((took - min(sum, took)).Seconds())
 	for method, n := range count {
 		f.observe(method, n, time.Duration(float64(byMethod[method])*scale))
+	}
+}
+
+// charged are the methods whose calls count in full: up to a tenth of a second
+// of them in a request the portal counts nothing, then all of it (observed).
+func (r report) charged(methods []string) map[string]bool {
+	charged := map[string]bool{}
+	for i, reply := range r.replies {
+		if reply.Result.Time.Operating > 0 {
+			charged[methods[i]] = true
+		}
+	}
+	return charged
+}
+
+// used is what a request used of each account.
+func (g *governor) used(t *ticket, r report) map[string]float64 {
+	used := map[string]float64{}
+	for i, reply := range r.replies {
+		for _, account := range g.billed(t.methods[i], t.batch) {
+			used[account] += reply.Result.Time.Duration.Seconds()
+		}
+	}
+	return used
+}
+
+// compare has accounts learn from what they expected of a request.
+func (f *figures) compare(expected, used map[string]float64) {
+	for account, seconds := range expected {
+		if m := f.Methods[account]; m != nil {
+			m.compare(seconds, used[account])
+		}
 	}
 }
 
@@ -109,7 +151,7 @@ func finished(t *ticket, now time.Time, outer, call Timing) time.Time {
 // bill counts what calls used of an account from one time to another, and takes
 // in what the portal says of it.
 func (g *governor) bill(f *figures, since, at time.Time, account string, t Timing, used time.Duration) {
-	if g.limits.Operating <= 0 || !t.Metered || (t.Operating == 0 && f.Methods[account] == nil) {
+	if g.limits.Operating <= 0 || !t.Metered || (t.Operating == 0 && used == 0 && f.Methods[account] == nil) {
 		return
 	}
 	f.use(account).report(since, at, used.Seconds(), g.limits, t)
@@ -134,14 +176,15 @@ func (g *governor) suspect(f *figures, now time.Time, t *ticket, took time.Durat
 	if took < g.limits.Request/2 {
 		took = 0
 	}
-	all := 0
-	for i := range t.methods {
-		all += t.weight(i)
-	}
+	all, count := 0, map[string]int{}
 	for i, method := range t.methods {
+		all += t.weight(i)
+		count[method] += t.weight(i)
+	}
+	for method, n := range count {
 		seconds := f.charge(method)
 		if g.limits.Operating > 0 {
-			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds*float64(t.weight(i)))
+			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds*float64(n))
 		}
 		if took > 0 {
 			f.observe(method, 1, max(took/time.Duration(all), time.Duration(2*seconds*float64(time.Second))))

@@ -47,7 +47,7 @@ func (x *exchange) execute(m *method, params *array) *result {
 		}
 	}
 	began := time.Now()
-	if !p.wait(p.cost(m.name)) {
+	if !p.wait(p.paced(p.cost(m.name))) {
 		x.aborted = true
 		return &result{err: fault(500, "INTERNAL_SERVER_ERROR", "Internal server error")}
 	}
@@ -93,6 +93,14 @@ func (p *Portal) cost(name string) time.Duration {
 		}
 	}
 	return p.options.Cost["*"]
+}
+
+// paced is a cost at this hour.
+func (p *Portal) paced(cost time.Duration) time.Duration {
+	if p.options.Pace == nil || cost == 0 {
+		return cost
+	}
+	return time.Duration(float64(cost) * p.options.Pace(time.Since(p.limits.start)))
 }
 
 // run calls the method with the store locked, and has what it changed in the

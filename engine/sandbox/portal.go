@@ -43,6 +43,10 @@ type Options struct {
 	Latency time.Duration
 	// Cost is how long a command takes, by method; "*" stands for all others.
 	Cost map[string]time.Duration
+	// Pace multiplies the cost of a command that begins so long after the portal
+	// opened: jitter and slow hours; nil: always 1. It must be safe for
+	// concurrent use.
+	Pace func(since time.Duration) float64
 	// RequestLimit is when a request is cut off; 60 seconds when 0.
 	RequestLimit time.Duration
 
