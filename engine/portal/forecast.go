@@ -108,7 +108,7 @@ func (g *governor) predictBudget(f *figures, now time.Time, method string, secon
 	// What fits is spent at once; then every window brings one budget more.
 	windows := math.Ceil(over / g.limits.budget())
 	rest := over - (windows-1)*g.limits.budget()
-	return windows*g.limits.Window.Seconds() + rest/startInFlight
+	return windows*g.limits.Window.Seconds() + rest/leastInFlight
 }
 
 // status is a short text on what limits right now.

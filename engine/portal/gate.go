@@ -7,17 +7,21 @@ import (
 )
 
 const (
-	startInFlight = 2  // requests at once before anything is known
-	maxInFlight   = 16 // more never helped: the portal's own limits come first
+	// maxInFlight lets the whole burst of a portal be on its way at once: where
+	// answers take seconds, fewer would leave requests unused that the bucket
+	// allows. What takes long is kept back by its execution time.
+	maxInFlight = 48
+	// leastInFlight is how far a gate closes because more did not help.
+	leastInFlight = 2
 	// worthwhile is by how much one more request at once must raise throughput.
 	worthwhile = 1.05
 	// retryWider is after how many rounds a wider gate is tried again.
 	retryWider = 10
 )
 
-// gate bounds the requests in flight. It opens by one while throughput grows
-// with it, and closes by half on trouble. A round is as many answers as the
-// gate is wide.
+// gate bounds the requests in flight. It is open until there is trouble, which
+// closes it by half; then it opens by one while throughput grows with it. A
+// round is as many answers as the gate is wide.
 type gate struct {
 	queue queue
 
@@ -34,7 +38,7 @@ type gate struct {
 }
 
 func newGate() *gate {
-	return &gate{queue: queue{width: startInFlight}, width: startInFlight, growing: true}
+	return &gate{queue: queue{width: maxInFlight}, width: maxInFlight}
 }
 
 // enter waits for room. The error is ctx's.
@@ -85,7 +89,7 @@ func (g *gate) judge(throughput float64) {
 		g.best = throughput
 		g.width = min(g.width+1, maxInFlight)
 	case g.growing:
-		g.width = max(startInFlight, g.width-1)
+		g.width = max(leastInFlight, g.width-1)
 		g.growing, g.rounds = false, 0
 	default:
 		g.rounds++

@@ -22,7 +22,7 @@ import (
 // calls makes n independent requests, as many at once as the client lets out.
 func calls(t *testing.T, c *portal.Client, n int) {
 	t.Helper()
-	work := pool.New().WithMaxGoroutines(32)
+	work := pool.New().WithMaxGoroutines(64)
 	for range n {
 		work.Go(func() {
 			if _, err := c.Call(t.Context(), "profile", nil); err != nil {
@@ -47,6 +47,9 @@ func TestGovernor_bucket(t *testing.T) {
 		"five times the burst":           {requests: 250, rate: 2, burst: 50, latency: 200 * time.Millisecond},
 		"a long run":                     {requests: 5000, rate: 2, burst: 50, latency: 300 * time.Millisecond},
 		"slow answers":                   {requests: 300, rate: 2, burst: 50, latency: 2 * time.Second},
+		"very slow answers":              {requests: 60, rate: 2, burst: 50, latency: 5 * time.Second},
+		"very slow answers, a long run":  {requests: 5000, rate: 2, burst: 50, latency: 5 * time.Second},
+		"answers at once":                {requests: 60, rate: 2, burst: 50},
 		"the Enterprise plan":            {requests: 2000, rate: 5, burst: 250, latency: 100 * time.Millisecond},
 		"a portal that drains by second": {requests: 400, rate: 2, burst: 50, latency: 100 * time.Millisecond, drain: sandbox.DrainStep},
 		"Enterprise, drained by second":  {requests: 2000, rate: 5, burst: 250, latency: 100 * time.Millisecond, drain: sandbox.DrainStep, rejected: 1},

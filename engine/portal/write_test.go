@@ -286,8 +286,8 @@ func TestWrite_slowCalls(t *testing.T) {
 			t.Errorf("the first batch is of %d calls of an unknown kind", size)
 		}
 		adds(t, c, card, 100)
-		if size := c.BatchSize(); size != 6 {
-			t.Errorf("batches are of %d, want 6 in 25 seconds", size)
+		if size := c.BatchSize(); size != 4 {
+			t.Errorf("batches are of %d, want 4 in 15 seconds", size)
 		}
 		if s := box.Stats(); s.Timeouts != 0 || s.ByMethod["crm.item.add"].Calls != 100 {
 			t.Errorf("%d requests were cut off, %d items made", s.Timeouts, s.ByMethod["crm.item.add"].Calls)
