@@ -57,9 +57,11 @@ type governor struct {
 	store  *store
 	gate   *gate
 
-	mu      sync.Mutex
-	lines   map[string]*queue // by method: who waits for execution time
-	changed chan struct{}     // closed when a request was answered; nil if nobody waits
+	answered signal // a request of ours was answered
+	voided   signal // slots in the bucket became void
+
+	mu    sync.Mutex
+	lines map[string]*queue // by method: who waits for execution time
 }
 
 // ticket is the leave to send one request with some calls.
@@ -125,14 +127,14 @@ func (g *governor) awaitBudget(ctx context.Context, t *ticket, methods []string)
 	}
 	defer line.leave()
 	for {
-		changed := g.changes()
+		answered := g.answered.next()
 		g.update(ctx, func(f *figures, now time.Time) {
 			chosen, wait = g.choose(f, now, t, methods, nil)
 		})
 		if wait <= 0 {
 			return chosen, nil
 		}
-		if err := sleepUntil(ctx, min(wait, recheck), changed); err != nil {
+		if err := sleepUntil(ctx, min(wait, recheck), answered); err != nil {
 			return nil, err
 		}
 	}
@@ -167,26 +169,6 @@ func (g *governor) busyLines() map[string]bool {
 		}
 	}
 	return busy
-}
-
-// changes returns a channel that is closed when a request of ours was answered.
-func (g *governor) changes() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.changed == nil {
-		g.changed = make(chan struct{})
-	}
-	return g.changed
-}
-
-// announce wakes those who wait for execution time.
-func (g *governor) announce() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.changed != nil {
-		close(g.changed)
-		g.changed = nil
-	}
 }
 
 // choose marks the calls that may go now and expects their use; if none may, it
@@ -376,27 +358,25 @@ func (f *figures) use(account string) *methodUse {
 // awaitBucket waits for a slot in the bucket. A refusal meanwhile makes the
 // slot void: the bucket was not what it seemed.
 func (g *governor) awaitBucket(ctx context.Context, t *ticket) error {
-	for {
+	for void := true; void; {
+		voided := g.voided.next()
 		g.update(ctx, func(f *figures, now time.Time) {
 			t.slot = f.Bucket.take(now, g.limits)
 			g.expect(f, now.Add(t.slot.wait), t)
 		})
-		if err := sleep(ctx, t.slot.wait); err != nil {
+		if t.slot.wait <= 0 {
+			return nil
+		}
+		if err := sleepUntil(ctx, t.slot.wait, voided); err != nil {
 			g.update(ctx, func(f *figures, now time.Time) {
 				f.Bucket.giveBack(now, g.limits, t.slot)
 				g.drop(f, t)
 			})
 			return err
 		}
-		if t.slot.wait <= 0 {
-			return nil
-		}
-		void := false
 		g.update(ctx, func(f *figures, _ time.Time) { void = f.Bucket.Refusals != t.slot.refusals })
-		if !void {
-			return nil
-		}
 	}
+	return nil
 }
 
 // cancel takes back a ticket whose request was not sent.
@@ -406,12 +386,37 @@ func (g *governor) cancel(ctx context.Context, t *ticket) {
 		g.drop(f, t)
 	})
 	g.gate.leave(0, t.admitted, false)
-	g.announce()
+	g.answered.announce()
 }
 
 // update changes the figures at one moment.
 func (g *governor) update(ctx context.Context, change func(f *figures, now time.Time)) {
 	g.store.update(ctx, func(f *figures) { change(f, time.Now()) })
+}
+
+// signal tells all who wait that something happened.
+type signal struct {
+	mu   sync.Mutex
+	open chan struct{} // nil if nobody waits
+}
+
+// next returns a channel that is closed when it happens next.
+func (s *signal) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = make(chan struct{})
+	}
+	return s.open
+}
+
+func (s *signal) announce() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open != nil {
+		close(s.open)
+		s.open = nil
+	}
 }
 
 // sleep waits, or returns ctx's error.

@@ -15,15 +15,16 @@ type report struct {
 // done learns from a ticket's request and gives its room to the next.
 func (g *governor) done(ctx context.Context, t *ticket, r report) {
 	took := time.Since(t.admitted)
+	void := false
 	g.update(ctx, func(f *figures, now time.Time) {
 		expected := g.drop(f, t)
 		switch {
 		case r.fault == nil:
-			f.Bucket.InARow = 0
+			void = f.Bucket.accepted(now, g.limits, t.slot)
 			g.learn(f, now, t, r, took)
 			f.compare(expected, g.used(t, r))
 		case r.fault.Code == codeQueryLimit:
-			f.Bucket.refused(now, t.admitted, g.limits, t.slot)
+			void = f.Bucket.refused(now, t.admitted, g.limits, t.slot)
 		case r.fault.Code == codeOperationLimit:
 			g.overdrawn(f, now, t, r.fault.Method)
 		case r.fault.Verdict == Unknown:
@@ -32,7 +33,10 @@ func (g *governor) done(ctx context.Context, t *ticket, r report) {
 	})
 	troubled := r.fault != nil && r.fault.Verdict == Unknown
 	g.gate.leave(len(t.methods), t.admitted, troubled)
-	g.announce()
+	g.answered.announce()
+	if void {
+		g.voided.announce()
+	}
 }
 
 // learn takes in the times of an answered request.

@@ -57,6 +57,38 @@ func TestState_sharedByProcesses(t *testing.T) {
 	})
 }
 
+// Two processes spend one execution time, and none of it twice.
+func TestState_executionTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		box, err := sandbox.New(sandbox.Options{
+			Seed: "demo", Rate: 2, Burst: 50, OperatingLimit: 480 * time.Second, OperatingWindow: 10 * time.Minute,
+			Latency: 100 * time.Millisecond, Cost: map[string]time.Duration{"crm.item.add": 500 * time.Millisecond},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { box.Close() })
+		began := time.Now()
+		var processes sync.WaitGroup
+		for range 2 {
+			c := openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: folder}, box.WebhookPath())
+			card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+			processes.Go(func() { adds(t, c, card, 1300) })
+		}
+		processes.Wait()
+		took, ideal := time.Since(began).Seconds(), 2*600+340.0/16
+		t.Logf("took %.0f s, ideal %.0f s", took, ideal)
+		if s := box.Stats(); s.RejectedOperating+s.RejectedBucket+s.Timeouts > 0 {
+			t.Errorf("%d commands over their time, %d requests over the bucket, %d cut off", s.RejectedOperating, s.RejectedBucket, s.Timeouts)
+		}
+		if took > 1.08*ideal {
+			t.Errorf("took %.0f s, want at most %.0f s", took, 1.08*ideal)
+		}
+	})
+}
+
 // mute is a portal that answers nothing until it is released.
 type mute struct{ released <-chan struct{} }
 
