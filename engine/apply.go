@@ -350,6 +350,7 @@ func (r *runner) backOff(ctx context.Context, outcomes []Outcome) error {
 	if !refused {
 		return nil
 	}
+	r.queue.refused()
 	if since > patience {
 		return &StopError{Reason: fmt.Sprintf("the portal refused every request for %s", since.Round(time.Second)), Err: errors.New(refusal(outcomes[0]))}
 	}

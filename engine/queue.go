@@ -81,7 +81,7 @@ type queue struct {
 	answered  bool              // a batch came back: the portal's pace is known
 	looking   bool              // a look is under way
 	lastLook  sight             // when the last one began
-	batches   int               // taken so far
+	batches   int               // that have left so far
 }
 
 func newQueue(fence time.Duration, old bool) *queue {

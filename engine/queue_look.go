@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// sight is a moment, and how many batches had been taken by then: the portal is
+// sight is a moment, and how many batches had left by then: the portal is
 // believed to be as it was seen for a while, and for some batches at least. On a
 // slow portal each look takes the place of a batch.
 type sight struct {
@@ -29,10 +29,21 @@ const (
 	// up: most answers are lost on their way back, and few requests take effect
 	// much later than they were sent. What is not there then waits for the fence.
 	firstLook = 2 * time.Second
+	// gatherShare is the part of the fence for which doubts wait for others, once
+	// nothing else is left to do.
+	gatherShare = 5
 )
 
 // now is the sight of now.
 func (q *queue) now(t time.Time) sight { return sight{time: t, batches: q.batches} }
+
+// refused takes back that a batch was taken: the portal did nothing of it, and so
+// nothing has changed that would make a sight older.
+func (q *queue) refused() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.batches--
+}
 
 // passed says whether a sight is so old in both respects, or very old.
 func (q *queue) passed(s sight, now time.Time, age time.Duration) bool {
@@ -218,19 +229,30 @@ func (q *queue) doubtsDue(now time.Time) bool {
 	case q.sending > 0:
 		return now.Sub(q.lastLook.time) >= q.fence/2
 	}
-	return true
+	return !q.gathered().After(now)
+}
+
+// gathered is when to look up doubts that nothing but each other is waiting for:
+// when the first is due, and those that are soon after it.
+func (q *queue) gathered() time.Time {
+	first := slices.MinFunc(q.doubts, func(a, b *task) int { return a.due.Compare(b.due) }).due
+	at := first
+	for _, t := range q.doubts {
+		if t.due.After(at) && !t.due.After(first.Add(q.fence/gatherShare)) {
+			at = t.due
+		}
+	}
+	return at
 }
 
 // untilDoubt is how long to wait for the next doubtful task, if nothing else
 // happens.
 func (q *queue) untilDoubt(now time.Time) time.Duration {
 	wait := time.Hour
-	if q.looking {
+	if q.looking || len(q.doubts) == 0 {
 		return wait
 	}
-	for _, t := range q.doubts {
-		wait = min(wait, max(t.due.Sub(now), time.Millisecond))
-	}
+	wait = min(wait, max(q.gathered().Sub(now), time.Millisecond))
 	switch pause := q.lastLook.time; {
 	case q.leaving() > 0 && q.batches-q.lastLook.batches < believedBatches:
 		wait = max(wait, pause.Add(believedLongest).Sub(now))
