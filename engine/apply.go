@@ -17,7 +17,7 @@ import (
 
 // workers is how many requests the runner may have on their way at once. How
 // many really are is the Writer's decision, by what the portal bears.
-const workers = 8
+const workers = 16
 
 // ApplyOptions is what applying a plan takes.
 type ApplyOptions struct {
