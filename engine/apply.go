@@ -16,8 +16,10 @@ import (
 )
 
 // workers is how many requests the runner may have on their way at once. How
-// many really are is the Writer's decision, by what the portal bears.
-const workers = 16
+// many really are is the Writer's decision, by what the portal bears. Each holds
+// a batch that was compared with the portal: more would hold them for longer
+// where the portal is slow.
+const workers = 8
 
 // ApplyOptions is what applying a plan takes.
 type ApplyOptions struct {
@@ -108,6 +110,9 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.recall(ctx); err != nil {
 		return err
 	}
+	if err := r.awaitListed(ctx); err != nil {
+		return err
+	}
 	if r.o.Strict {
 		if err := r.checkStrictly(ctx); err != nil {
 			return err
@@ -162,6 +167,24 @@ func (r *runner) recall(ctx context.Context) error {
 		return err
 	}
 	return r.tally.begin(r.o, totals)
+}
+
+// awaitListed waits until the portal's lists show what another run of the job
+// made since the plan was: the plan would make it again.
+func (r *runner) awaitListed(ctx context.Context) error {
+	if !r.queue.old {
+		return nil
+	}
+	now := time.Now()
+	sent, err := r.o.Log.Repeats(ctx, now.Add(-r.o.Fence))
+	if err != nil || sent.IsZero() {
+		return err
+	}
+	if r.o.Progress != nil {
+		r.o.Progress(Progress{Phase: "apply", Limit: "waiting for the portal's lists to show what another run has just made"})
+	}
+	pause(ctx, nil, sent.Add(r.o.Fence).Sub(now))
+	return nil
 }
 
 // recallDoubts takes up what an interrupted run left in doubt, and the ids of the

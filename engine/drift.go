@@ -154,6 +154,12 @@ func (r *runner) twin(entity *Entity, c *Change, hits []Item, match []*Field, ke
 		return
 	}
 	c.ID = item.ID
+	if len(c.Match) == 0 && !r.o.Strict {
+		// An item of this very row, which another run of the job made since:
+		// `create` makes it once and holds it, as it is by now.
+		c.State = StateUnchanged
+		return
+	}
 	if other := r.differences(entity, c, item, false); len(other) > 0 {
 		c.State = StateConflict
 		c.Error = fmt.Sprintf("%s %d has %s by now: %s", entity.Name, item.ID, what, strings.Join(other, "; "))

@@ -152,6 +152,10 @@ type Log interface {
 	// Made returns what became of the items that these refs name, which changes
 	// of the run make or delete.
 	Made(ctx context.Context, refs []string) (map[string]Made, error)
+	// Repeats returns when the newest item was sent, since then, that another run
+	// on the portal made with the external key of a create that is left; zero if
+	// none was.
+	Repeats(ctx context.Context, since time.Time) (time.Time, error)
 	// Totals sums the changes of the run by step, kind and state.
 	Totals(ctx context.Context) ([]Total, error)
 	// Finish records the result.

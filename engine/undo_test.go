@@ -338,3 +338,45 @@ func TestLaggingLists(t *testing.T) {
 		}
 	})
 }
+
+// A run that was cut short and one of the same job since: what the later one made
+// is held as it is by now, and what lists don't show of it yet is waited for.
+func TestResumeAfterAnotherRun(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]string{"listed": nil, "not listed yet": {"lag:delay=10s"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, sandbox.Options{Rate: 20, Burst: 50, RequestLimit: 60 * time.Second})
+				w.rows(rows)
+				job := w.job(onboarding)
+				h, _ := w.plan(job)
+				o := w.options(h)
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				if _, err := engine.Apply(ctx, o); !errors.Is(err, context.Canceled) {
+					t.Fatalf("a run that is cut short: %v", err)
+				}
+				if err := w.sandbox.SetFaults(faults...); err != nil {
+					t.Fatal(err)
+				}
+				if later := w.run(job); later.Status != engine.StatusSucceeded {
+					t.Fatalf("the later run ends %s", later.Status)
+				}
+				before := w.portal()
+				w.resume(&o)
+				result, err := engine.Apply(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				made := 0
+				for _, s := range result.Steps {
+					made += s.Created
+				}
+				if diff := gocmp.Diff(before, w.portal()); result.Status != engine.StatusSucceeded || made != 0 || diff != "" {
+					t.Errorf("the resumed run ends %s and made %d items; the portal (-before +after):\n%s", result.Status, made, diff)
+				}
+			})
+		})
+	}
+}

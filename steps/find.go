@@ -37,7 +37,7 @@ func (*Find) Plans() bool { return false }
 
 // Prepare implements [engine.Step].
 func (s *Find) Prepare(p *engine.Prepare) {
-	s.entity = p.Entity(s.Entity)
+	s.entity, s.by = p.Entity(s.Entity), nil
 	p.Holds(s.entity)
 	if s.entity == nil {
 		return

@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
@@ -47,7 +48,7 @@ func (*Import) Plans() bool { return true }
 
 // Prepare implements [engine.Step].
 func (s *Import) Prepare(p *engine.Prepare) {
-	s.entity = p.Entity(s.Entity)
+	s.entity, s.match = p.Entity(s.Entity), nil
 	p.Holds(s.entity)
 	if s.entity == nil {
 		return
@@ -270,17 +271,31 @@ func (s *Import) findStrays(ctx context.Context, p *engine.Planning, entries []*
 		open = append(open, e)
 		keys = append(keys, []any{engine.ExternalKeyOf(p.Job.Name, p.ID(), e.record.Key)})
 	}
-	found, err := find(ctx, p, s.entity, []*engine.Field{s.key}, keys, nil)
+	found, err := find(ctx, p, s.entity, []*engine.Field{s.key}, keys, s.fields.names())
 	if err != nil {
 		return err
 	}
 	for i, e := range open {
-		if len(found[i]) > 0 {
+		switch {
+		case len(found[i]) == 1 && s.matches(e, found[i][0]):
+			e.hits = found[i] // the portal's lists have only now come to show it
+		case len(found[i]) > 0:
 			e.stray = fmt.Sprintf("%s %s was made for this row before, and its %s has been changed since",
 				s.entity.Name, ids(found[i]), s.matchNames())
 		}
 	}
 	return nil
+}
+
+// matches says whether an item has the values that an entry is matched by.
+func (s *Import) matches(e *entry, item engine.Item) bool {
+	return slices.ContainsFunc(s.match, func(list []*engine.Field) bool {
+		key, complete := keyOf(list, e.wants)
+		for i, f := range list {
+			complete = complete && f.Equal(item.Fields[f.Name], key[i])
+		}
+		return complete
+	})
 }
 
 // hold takes the items that were found and brings them up to what this plan

@@ -44,6 +44,7 @@ func (s *Read) Keyed() bool { return s.Key != nil }
 // Prepare implements [engine.Source]: it opens the file as far as its header.
 func (s *Read) Prepare(p *engine.Prepare) {
 	p.AnyColumn()
+	s.columns = nil
 	raw, err := s.File.Eval(expression.Env{"params": p.Job.Params, "env": p.Job.Env})
 	if err != nil {
 		p.Fail(s.File.Pos, err)

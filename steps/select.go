@@ -45,7 +45,7 @@ func (s *Select) Makes() string { return s.Entity.Text }
 // Prepare implements [engine.Source].
 func (s *Select) Prepare(p *engine.Prepare) {
 	s.id = p.ID()
-	s.entity = p.Entity(s.Entity)
+	s.entity, s.where = p.Entity(s.Entity), nil
 	p.Holds(s.entity)
 	if s.entity == nil {
 		return

@@ -274,22 +274,7 @@ func (d *draft) store(ctx context.Context, cs []*engine.Change) error {
 
 // Repeats implements [engine.Draft].
 func (d *draft) Repeats(ctx context.Context, portal string, since time.Time) (time.Time, error) {
-	var sent int64
-	err := d.j.db.QueryRowContext(ctx, `WITH recent AS MATERIALIZED (
-			SELECT plan FROM runs WHERE portal = ? AND (finished = 0 OR finished >= ?))
-		SELECT coalesce(max(made.sent_at), 0)
-		FROM recent CROSS JOIN changes AS made ON made.plan = recent.plan
-		WHERE made.kind = 'create' AND made.state = 'done' AND made.sent_at >= ? AND made.external_key <> ''
-		AND (made.type_id, made.external_key) IN (
-			SELECT type_id, external_key FROM changes WHERE plan = ? AND kind = 'create')
-		AND NOT EXISTS (SELECT 1 FROM recent AS later CROSS JOIN changes AS gone INDEXED BY changes_of_item
-			ON gone.plan = later.plan AND gone.alters = 1 AND gone.item_id > 0
-			WHERE gone.type_id = made.type_id AND gone.item_id = made.item_id AND gone.kind = 'delete' AND gone.state = 'done')`,
-		portal, since.UnixMilli(), since.UnixMilli(), d.plan).Scan(&sent)
-	if err != nil || sent == 0 {
-		return time.Time{}, fault(d.j.path, err)
-	}
-	return time.UnixMilli(sent), nil
+	return d.j.repeats(ctx, d.plan, portal, since)
 }
 
 // Seal implements [engine.Draft].

@@ -261,6 +261,32 @@ func (r *Run) Made(ctx context.Context, refs []string) (map[string]engine.Made, 
 	return made, fault(r.j.path, rows.Err())
 }
 
+// Repeats implements [engine.Log].
+func (r *Run) Repeats(ctx context.Context, since time.Time) (time.Time, error) {
+	return r.j.repeats(ctx, r.plan, r.Header().Portal.ID, since)
+}
+
+// repeats returns when the newest item was sent, since then, that a run on the
+// portal made with the external key of a create that a plan has left to do.
+func (j *Journal) repeats(ctx context.Context, plan int64, portal string, since time.Time) (time.Time, error) {
+	var sent int64
+	err := j.db.QueryRowContext(ctx, `WITH recent AS MATERIALIZED (
+			SELECT plan FROM runs WHERE portal = ? AND (finished = 0 OR finished >= ?))
+		SELECT coalesce(max(made.sent_at), 0)
+		FROM recent CROSS JOIN changes AS made ON made.plan = recent.plan
+		WHERE made.kind = 'create' AND made.state = 'done' AND made.sent_at >= ? AND made.external_key <> ''
+		AND (made.type_id, made.external_key) IN (
+			SELECT type_id, external_key FROM changes WHERE plan = ? AND kind = 'create' AND state IN ('planned', 'sent', 'unknown'))
+		AND NOT EXISTS (SELECT 1 FROM recent AS later CROSS JOIN changes AS gone INDEXED BY changes_of_item
+			ON gone.plan = later.plan AND gone.alters = 1 AND gone.item_id > 0
+			WHERE gone.type_id = made.type_id AND gone.item_id = made.item_id AND gone.kind = 'delete' AND gone.state = 'done')`,
+		portal, since.UnixMilli(), since.UnixMilli(), plan).Scan(&sent)
+	if err != nil || sent == 0 {
+		return time.Time{}, fault(j.path, err)
+	}
+	return time.UnixMilli(sent), nil
+}
+
 // Totals implements [engine.Log], in the order of the steps.
 func (r *Run) Totals(ctx context.Context) ([]engine.Total, error) {
 	rows, err := r.j.db.QueryContext(ctx, `SELECT step, kind, state, count(*) FROM changes WHERE plan = ?

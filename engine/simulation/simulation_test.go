@@ -158,6 +158,9 @@ func (f *figures) String() string {
 	return fmt.Sprintf("%d worlds, %d lives of which %d were ended, %d faults in %d requests, %d findings", f.worlds, f.lives, f.ends, f.faults, f.requests, f.findings)
 }
 
+// found are seeds beyond the short form's that once failed.
+var found = []uint64{17919, 25811, 35250, 39140, 45201, 46313, 47787}
+
 // Whatever goes wrong, each row makes its items once, as they are to be; what
 // was reported is what the journal says and what the portal holds; and the job
 // then has nothing left to do.
@@ -173,7 +176,14 @@ func TestSimulation(t *testing.T) {
 	var f figures
 	began := time.Now()
 	t.Cleanup(func() { t.Logf("%s, in %s", &f, time.Since(began).Round(time.Second)) })
+	var drawn []uint64
+	if !long() {
+		drawn = found
+	}
 	for seed := range uint64(seeds) {
+		drawn = append(drawn, seed)
+	}
+	for _, seed := range drawn {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			s := draw(seed)
