@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Result is what a method answered.
@@ -43,6 +45,10 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 	}
 	if raw[0] != '"' {
 		*t = text(raw)
+		return nil
+	}
+	if plain := raw[1:max(1, len(raw)-1)]; bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
+		*t = text(plain) // nothing to be unescaped, as in most values of an answer
 		return nil
 	}
 	var s string
@@ -84,23 +90,25 @@ type object map[string]json.RawMessage
 // UnmarshalJSON accepts {}, [], [1,2] and null.
 func (o *object) UnmarshalJSON(raw []byte) error {
 	raw = bytes.TrimSpace(raw)
-	*o = object{}
-	if len(raw) == 0 || raw[0] != '[' {
-		m := map[string]json.RawMessage{}
-		if err := json.Unmarshal(raw, &m); err != nil {
-			return err
-		}
-		*o = m
-		return nil
+	if len(raw) == 0 || (raw[0] != '[' && raw[0] != '{' && raw[0] != 'n') {
+		return errors.New("neither an object nor a list")
 	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return err
-	}
-	for i, v := range list {
-		(*o)[strconv.Itoa(i)] = v
-	}
+	*o = objectOf(bytes.Clone(raw)) // the caller's text is not ours to keep
 	return nil
+}
+
+// objectOf is the object that a checked text holds, empty if it holds none. Its
+// members are parts of the text.
+func objectOf(raw []byte) object {
+	o := object{}
+	for key, value := range members(raw) {
+		if key == nil {
+			o[strconv.Itoa(len(o))] = value
+		} else {
+			o[string(key)] = value
+		}
+	}
+	return o
 }
 
 // values are the members in the order of a list: PHP writes a list with a gap
@@ -163,26 +171,30 @@ type fault struct {
 // answerOf turns an HTTP answer into a result or an *Error. A body that is not
 // the portal's JSON (a gateway's page, half an answer) proves nothing: unknown.
 func answerOf(method string, status int, body []byte) (Result, *Error) {
-	var envelope struct {
-		Result json.RawMessage `json:"result"`
-		Total  number          `json:"total"`
-		Next   number          `json:"next"`
-		Time   json.RawMessage `json:"time"`
-		fault
-	}
-	if err := json.Unmarshal(body, &envelope); err != nil {
+	if body = bytes.TrimSpace(body); !json.Valid(body) || body[0] != '{' {
 		return Result{}, &Error{Method: method, Status: status, Verdict: Unknown, Message: "the answer is not JSON"}
 	}
-	if envelope.Code != nil && (status != http.StatusOK || *envelope.Code != "" || envelope.Result == nil) {
-		return Result{}, faultError(method, status, envelope.fault)
+	envelope := objectOf(body)
+	result, answered := envelope["result"]
+	if code, refused := envelope["error"]; refused && !isNull(code) && (status != http.StatusOK || string(code) != `""` || !answered) {
+		return Result{}, faultError(method, status, faultOf(body))
 	}
-	if status != http.StatusOK || envelope.Result == nil {
+	if status != http.StatusOK || !answered {
 		return Result{}, &Error{Method: method, Status: status, Verdict: Unknown, Message: "the answer has neither result nor error"}
 	}
 	return Result{
-		Value: envelope.Result, Total: envelope.Total.whole(), Next: envelope.Next.whole(),
-		Time: decodeTiming(envelope.Time),
+		Value: result, Total: intOf(envelope["total"]), Next: intOf(envelope["next"]), Time: decodeTiming(envelope["time"]),
 	}, nil
+}
+
+// faultOf reads an error; one that is no object is its text alone, as some
+// handlers give it.
+func faultOf(raw json.RawMessage) fault {
+	var f fault
+	if json.Unmarshal(raw, &f) != nil && f.Message.UnmarshalJSON(raw) != nil {
+		f.Message = ""
+	}
+	return f
 }
 
 func faultError(method string, status int, f fault) *Error {
@@ -214,14 +226,24 @@ func printable(s string) string {
 	}, s)
 }
 
-// batchAnswer holds the five maps of a batch's answer ("Batch execution" of the
-// REST guide).
-type batchAnswer struct {
-	Result object `json:"result"`
-	Errors object `json:"result_error"`
-	Totals object `json:"result_total"`
-	Nexts  object `json:"result_next"`
-	Times  object `json:"result_time"`
+// batchMaps are the maps of a batch's answer by their names: result,
+// result_error, result_total, result_next and result_time ("Batch execution" of
+// the REST guide). ok is false for an answer of another shape.
+func batchMaps(value json.RawMessage) (maps map[string]object, ok bool) {
+	if value = bytes.TrimSpace(value); len(value) == 0 || (value[0] != '{' && !isNull(value)) {
+		return nil, false
+	}
+	maps = map[string]object{}
+	for key, raw := range members(value) {
+		switch name := string(key); name {
+		case "result", "result_error", "result_total", "result_next", "result_time":
+			if raw[0] != '{' && raw[0] != '[' && !isNull(raw) {
+				return nil, false
+			}
+			maps[name] = objectOf(raw)
+		}
+	}
+	return maps, true
 }
 
 // reply is what became of one command: a result, or an error.
@@ -234,16 +256,16 @@ type reply struct {
 // named by [call.name]. A command that is in no map was not reached if the
 // batch stops at errors; otherwise nobody knows.
 func batchReplies(calls []call, value json.RawMessage, halt bool) ([]reply, *Error) {
-	var answer batchAnswer
-	if err := json.Unmarshal(value, &answer); err != nil {
+	answer, ok := batchMaps(value)
+	if !ok {
 		return nil, &Error{Method: methodBatch, Status: http.StatusOK, Verdict: Unknown, Message: "the answer is not a batch's"}
 	}
 	replies := make([]reply, len(calls))
 	for i, c := range calls {
 		name := c.name(i)
-		result, ok := answer.Result[name]
-		if raw, failed := answer.Errors[name]; failed {
-			replies[i] = reply{Err: nestedFault(c.Method, raw)}
+		result, ok := answer["result"][name]
+		if raw, failed := answer["result_error"][name]; failed {
+			replies[i] = reply{Err: faultError(c.Method, 0, faultOf(raw))}
 			continue
 		}
 		if !ok {
@@ -255,24 +277,11 @@ func batchReplies(calls []call, value json.RawMessage, halt bool) ([]reply, *Err
 			continue
 		}
 		replies[i] = reply{Result: Result{
-			Value: result, Total: intOf(answer.Totals[name]), Next: intOf(answer.Nexts[name]),
-			Time: decodeTiming(answer.Times[name]),
+			Value: result, Total: intOf(answer["result_total"][name]), Next: intOf(answer["result_next"][name]),
+			Time: decodeTiming(answer["result_time"][name]),
 		}}
 	}
 	return replies, nil
-}
-
-func nestedFault(method string, raw json.RawMessage) *Error {
-	var f fault
-	if err := json.Unmarshal(raw, &f); err != nil {
-		// Some handlers give the text alone.
-		var t text
-		if t.UnmarshalJSON(raw) != nil {
-			t = ""
-		}
-		f.Message = t
-	}
-	return faultError(method, 0, f)
 }
 
 func intOf(raw json.RawMessage) int {

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/portal"
@@ -36,5 +37,42 @@ func BenchmarkWrite(b *testing.B) {
 				write(b, c, commands...)
 			}
 		})
+	}
+}
+
+// BenchmarkScan reads cards of the sandbox at the real limits and a latency of
+// 0.1 s, the sandbox's own work included.
+func BenchmarkScan(b *testing.B) {
+	for _, items := range []int{10_000, 130_000} {
+		for name, fields := range map[string][]string{"three fields": {"title", "stageId", "assignedById"}, "all fields": nil} {
+			b.Run(fmt.Sprintf("%d items, %s", items, name), func(b *testing.B) {
+				box, err := sandbox.New(sandbox.Options{
+					Seed: fmt.Sprintf("demo,contacts=20,items=%d", items), Rate: 2, Burst: 50, Latency: 100 * time.Millisecond,
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.Cleanup(func() { box.Close() })
+				for b.Loop() {
+					b.StopTimer()
+					box.Reset()
+					c := openTransport(b, portal.Options{Transport: box.Transport()}, box.WebhookPath())
+					card := entityOf(b, loadCatalog(b, c, "Onboarding"), "Onboarding")
+					before := c.Usage()
+					b.StartTimer()
+					read := 0
+					for page, err := range c.Scan(b.Context(), card, nil, fields) {
+						if err != nil {
+							b.Fatal(err)
+						}
+						read += len(page)
+					}
+					used := c.Usage().Since(before)
+					b.ReportMetric(float64(used.Requests), "requests")
+					b.ReportMetric(float64(used.Commands), "commands")
+					b.ReportMetric(float64(read), "items")
+				}
+			})
+		}
 	}
 }

@@ -40,11 +40,7 @@ func Decode(f *engine.Field, raw json.RawMessage) any {
 	}
 	list := []json.RawMessage{raw}
 	if raw[0] == '[' || (raw[0] == '{' && f.Type != engine.FieldFile) {
-		var o object
-		if json.Unmarshal(raw, &o) != nil {
-			return nil
-		}
-		list = o.values()
+		list = objectOf(raw).values()
 	}
 	var values []any
 	for _, one := range list {
@@ -180,60 +176,84 @@ func day(s string) any {
 	return at.UTC().Add(12 * time.Hour).Truncate(24 * time.Hour).Format(time.DateOnly)
 }
 
-// decodeItem reads an item of crm.item.*. Fields that the entity has not are
-// left out, empty ones too unless they are to be kept as nil; ok is false if
-// there is no id, which only a damaged answer lacks.
-func decodeItem(e *engine.Entity, raw json.RawMessage, keepEmpty bool) (item engine.Item, ok bool) {
-	var o object
-	if json.Unmarshal(raw, &o) != nil {
-		return item, false
-	}
-	item.Fields = make(map[string]any, len(o))
+// itemDecoder reads items of one entity, as crm.item.* prints them.
+type itemDecoder struct {
+	entity *engine.Entity
+	fields map[string]*engine.Field // by their names, and by their original ones
+	size   int                      // how many fields the last item had
+}
+
+func newItemDecoder(e *engine.Entity) *itemDecoder {
+	d := &itemDecoder{entity: e, fields: make(map[string]*engine.Field, 2*len(e.Fields))}
 	for _, f := range e.Fields {
 		if f.Type == engine.FieldMulti {
 			continue
 		}
-		value, there := o[f.Name]
-		if !there {
-			value, there = o[f.Upper]
+		d.fields[f.Name] = f
+		if _, taken := d.fields[f.Upper]; !taken && f.Upper != "" {
+			d.fields[f.Upper] = f
 		}
-		if !there {
+	}
+	return d
+}
+
+// item reads one. Fields that the entity has not are left out, empty ones too
+// unless they are to be kept as nil; ok is false if there is no id, which only a
+// damaged answer lacks.
+func (d *itemDecoder) item(raw json.RawMessage, keepEmpty bool) (item engine.Item, ok bool) {
+	item.Fields = make(map[string]any, d.size)
+	for key, value := range members(raw) {
+		switch string(key) {
+		case "id":
+			item.ID = int64(intOf(value))
+		case "fm":
+			decodeMulti(d.entity, value, item.Fields, keepEmpty)
+		}
+		f := d.fields[string(key)]
+		if f == nil {
 			continue
 		}
 		if v := Decode(f, value); v != nil || keepEmpty {
 			item.Fields[f.Name] = v
 		}
 	}
-	if fm, there := o["fm"]; there {
-		decodeMulti(e, fm, item.Fields, keepEmpty)
-	}
-	item.ID = int64(intOf(o["id"]))
+	d.size = len(item.Fields)
 	return item, item.ID > 0
 }
 
-// multiRow is a row of fm ("Fields of CRM objects", multifields).
-type multiRow struct {
-	ID    number `json:"id"`
-	Type  text   `json:"valueType"`
-	Value text   `json:"value"`
-	Kind  text   `json:"typeId"`
+// decodeItem reads a single item.
+func decodeItem(e *engine.Entity, raw json.RawMessage, keepEmpty bool) (item engine.Item, ok bool) {
+	return newItemDecoder(e).item(raw, keepEmpty)
+}
+
+// decodeItems reads the items of a page.
+func decodeItems(e *engine.Entity, r reply) ([]engine.Item, error) {
+	if r.Err != nil {
+		return nil, r.Err
+	}
+	list := member(r.Result.Value, "items")
+	if list == nil || list[0] != '[' {
+		return nil, &Error{Method: methodList, Verdict: Unknown, Message: "the answer is not a list of items"}
+	}
+	d := newItemDecoder(e)
+	items := make([]engine.Item, 0, pageSize)
+	for _, raw := range members(list) {
+		item, ok := d.item(raw, false)
+		if !ok {
+			return nil, &Error{Method: methodList, Verdict: Unknown, Message: "an item of the answer has no id"}
+		}
+		items = append(items, item)
+	}
+	return items, nil
 }
 
 // decodeMulti spreads the rows of fm over phone, email, web and im.
 func decodeMulti(e *engine.Entity, raw json.RawMessage, fields map[string]any, keepEmpty bool) {
-	var rows object
-	if json.Unmarshal(raw, &rows) != nil {
-		return
-	}
 	byName := map[string][]engine.MultiValue{}
-	for _, one := range rows.values() {
-		var row multiRow
-		if json.Unmarshal(one, &row) != nil {
-			continue
-		}
-		name := strings.ToLower(string(row.Kind))
+	for _, one := range objectOf(raw).values() {
+		name, row := multiRow(one)
 		if row.Value != "" {
-			byName[name] = append(byName[name], engine.MultiValue{ID: int64(row.ID.whole()), Type: string(row.Type), Value: string(row.Value)})
+			byName[name] = append(byName[name], row)
 		}
 	}
 	for _, f := range e.Fields {
@@ -246,4 +266,23 @@ func decodeMulti(e *engine.Entity, raw json.RawMessage, fields map[string]any, k
 			fields[f.Name] = nil
 		}
 	}
+}
+
+// multiRow reads a row of fm and says which field it belongs to ("Fields of CRM
+// objects", multifields).
+func multiRow(raw json.RawMessage) (field string, row engine.MultiValue) {
+	for key, value := range members(raw) {
+		s, _ := scalar(value)
+		switch string(key) {
+		case "id":
+			row.ID = int64(intOf(value))
+		case "valueType":
+			row.Type = s
+		case "value":
+			row.Value = s
+		case "typeId":
+			field = strings.ToLower(s)
+		}
+	}
+	return field, row
 }

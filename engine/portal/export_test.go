@@ -39,10 +39,16 @@ func BatchReplies(n int, value json.RawMessage, halt bool) ([]Reply, *Error) {
 	return out, fault
 }
 
-// DecodeItem reads an item as crm.item.* prints it.
+// DecodeItem reads an item as crm.item.* prints it, from an answer that is JSON.
 func DecodeItem(e *engine.Entity, raw json.RawMessage, keepEmpty bool) (engine.Item, bool) {
+	if !json.Valid(raw) {
+		return engine.Item{}, false
+	}
 	return decodeItem(e, raw, keepEmpty)
 }
 
 // CatalogKept is how long a catalog serves again.
 const CatalogKept time.Duration = catalogKept
+
+// Members cuts an object into its members.
+func Members(raw []byte) map[string]json.RawMessage { return objectOf(raw) }

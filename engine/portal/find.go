@@ -3,7 +3,6 @@ package portal
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -355,24 +354,16 @@ func sorted(lists [][]engine.Item) []engine.Item {
 // pageOf reads the answer of crm.item.list, whose ids must ascend: pages are
 // continued by them.
 func pageOf(e *engine.Entity, r reply) ([]engine.Item, error) {
-	if r.Err != nil {
-		return nil, r.Err
+	items, err := decodeItems(e, r)
+	if err != nil {
+		return nil, err
 	}
-	var answer struct {
-		Items []json.RawMessage `json:"items"`
-	}
-	if err := json.Unmarshal(r.Result.Value, &answer); err != nil {
-		return nil, &Error{Method: methodList, Verdict: Unknown, Message: "the answer is not a list of items"}
-	}
-	items := make([]engine.Item, 0, len(answer.Items))
 	last := int64(0)
-	for _, raw := range answer.Items {
-		item, ok := decodeItem(e, raw, false)
-		if !ok || item.ID <= last {
+	for _, item := range items {
+		if item.ID <= last {
 			return nil, outOfOrder()
 		}
 		last = item.ID
-		items = append(items, item)
 	}
 	return items, nil
 }

@@ -131,7 +131,7 @@ func rowReply(raw json.RawMessage, ok bool) reply {
 		return reply{Err: &Error{Method: methodBatchImport, Verdict: Unknown, Message: "the answer leaves the row out"}}
 	}
 	if isNull(row.Item) {
-		return reply{Err: nestedFault(methodBatchImport, raw)}
+		return reply{Err: faultError(methodBatchImport, 0, faultOf(raw))}
 	}
 	return reply{Result: Result{Value: raw}}
 }
