@@ -2,7 +2,6 @@ package portal_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -357,18 +356,46 @@ func TestScan_faults(t *testing.T) {
 // A portal whose pages don't follow each other is not believed.
 func TestScan_pagesOutOfOrder(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c := openScript(t, withBody(func(string, map[string]any, string) (int, string) {
-			return 200, `{"result":{"result":{"c0":{"items":[{"id":5},{"id":4}]}}}}`
-		}), nil)
-		var last error
-		for _, err := range c.Scan(t.Context(), &engine.Entity{TypeID: 2, Name: "deal"}, nil, nil) {
-			last = err
+	page := func(ids ...int) string {
+		items := make([]string, 0, len(ids))
+		for _, id := range ids {
+			items = append(items, fmt.Sprintf(`{"id":%d}`, id))
 		}
-		if _, ok := errors.AsType[*portal.Error](last); !ok {
-			t.Errorf("got %v, want an error", last)
+		return fmt.Sprintf(`{"items":[%s]}`, strings.Join(items, ","))
+	}
+	from := func(first, step int) string {
+		ids := make([]int, 0, 50)
+		for i := range 50 {
+			ids = append(ids, first+i*step)
 		}
-	})
+		return page(ids...)
+	}
+	for name, pages := range map[string][]string{
+		"the highest in no order":   {page(5, 4, 6)},
+		"one of the highest twice":  {page(5, 4, 4)},
+		"the lowest in no order":    {from(1000, -1), page(4, 3)},
+		"the lowest again":          {from(1000, -1), from(1, 1), from(1, 1)},
+		"the lowest, not in bounds": {from(1000, -1), page(1, 2000)},
+		"an item without an id":     {page(5, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			results := make([]string, 0, len(pages))
+			for i, p := range pages {
+				results = append(results, fmt.Sprintf(`"c%d":%s`, i, p))
+			}
+			c := openScript(t, withBody(func(string, map[string]any, string) (int, string) {
+				return 200, `{"result":{"result":{` + strings.Join(results, ",") + `}}}`
+			}), nil)
+			var last error
+			for _, err := range c.Scan(t.Context(), &engine.Entity{TypeID: 2, Name: "deal"}, nil, nil) {
+				last = err
+			}
+			if last == nil {
+				t.Error("got no error")
+			}
+		})
+	}
 }
 
 // Keys that come back from storage find what they found before.
