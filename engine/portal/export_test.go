@@ -2,6 +2,7 @@ package portal
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/bxflow/bxflow/engine"
@@ -52,3 +53,75 @@ const CatalogKept time.Duration = catalogKept
 
 // Members cuts an object into its members.
 func Members(raw []byte) map[string]json.RawMessage { return objectOf(raw) }
+
+// RangesRead is what [Ranges] came to.
+type RangesRead struct {
+	IDs      []int64
+	Requests int
+	Waited   int // pages at once, the most
+}
+
+// Ranges reads a table of these ids as a scan does, several requests of so many
+// pages at once, without a portal.
+func Ranges(ids []int64, length int) RangesRead {
+	var out RangesRead
+	s := scan{ranges: ranges{rest: idRange{last: openEnd}, end: openEnd, trust: 1}}
+	page := func(r idRange) []engine.Item {
+		var items []engine.Item
+		at, _ := slices.BinarySearch(ids, r.after+1)
+		for ; at < len(ids) && ids[at] <= r.last && len(items) < pageSize; at++ {
+			items = append(items, engine.Item{ID: ids[at]})
+		}
+		return items
+	}
+	read := func(portions []portion) answer {
+		a := answer{portions: portions, pages: make([][][]engine.Item, len(portions))}
+		for n, p := range portions {
+			for rest := p.idRange; len(a.pages[n]) < p.pages; {
+				one := page(rest)
+				a.pages[n] = append(a.pages[n], one)
+				if len(one) < pageSize {
+					break
+				}
+				rest.after = one[len(one)-1].ID
+			}
+		}
+		return a
+	}
+	hand := func() {
+		for _, p := range s.ready() {
+			for _, item := range p {
+				out.IDs = append(out.IDs, item.ID)
+			}
+		}
+	}
+	out.Requests = 1
+	top := ids[max(0, len(ids)-pageSize):]
+	if len(top) < pageSize {
+		out.IDs = append(out.IDs, top...)
+		return out
+	}
+	all := s.ranges.rest
+	s.ranges.rest = idRange{}
+	s.begun(all, page(idRange{top[0] - 1, openEnd, 0}), length-1, func(low portion) answer { return read([]portion{low}) })
+	var flying []answer
+	for hand(); ; hand() {
+		for s.mayAsk() {
+			portions := s.ranges.next(length, len(s.waiting) >= mostAhead*maxBatch)
+			if len(portions) == 0 {
+				break
+			}
+			out.Requests++
+			s.flying = append(s.flying, portions)
+			flying = append(flying, read(portions))
+		}
+		out.Waited = max(out.Waited, len(s.waiting))
+		if len(flying) == 0 {
+			return out
+		}
+		if s.take(flying[0]) != nil {
+			return out
+		}
+		flying = flying[1:]
+	}
+}

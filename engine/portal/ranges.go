@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -15,21 +16,32 @@ import (
 // Where a range has to end for its items to fill the pages is guessed from how
 // many items there were for an id lately. A range with more items than that is
 // none the worse: what is left goes with the next request. One with fewer wastes
-// room in a request, and a gap in the ids could waste many. So the ranges that
-// are read at once are few until guesses have come true, and one by one, as long
-// as need be, after one that was far from it.
+// room in a request, and a gap in the ids could waste many. So ranges are read at
+// once only while guesses come true and little was wasted so far; else one
+// request follows the other, each without an end, and none is wasted.
 type ranges struct {
 	left []idRange // what requests left unread, ascending, all of it below rest
 	rest idRange   // above all that was asked for
 	end  int64     // the last id of all
 	seen int64     // where the chain began that rest's density is from
 	// trust is how many requests may be under way at once.
-	trust int
+	trust  int
+	asked  int     // requests
+	wasted float64 // of them, by guesses
 }
 
-// mostAhead is how many requests are read ahead of whoever takes the items. It
-// bounds the memory that a scan needs.
-const mostAhead = 4
+const (
+	// mostAhead is how many requests are under way at once at most, and how many
+	// requests' pages are held for those below them: the memory of a scan.
+	mostAhead = 3
+	// mostWasted and wastedShare are what guesses may cost: a request, and a
+	// twentieth of all.
+	mostWasted, wastedShare = 1, 0.05
+	// manyPages are enough to guess where they will end: on fewer, chance tells.
+	manyPages = 20
+	// alike is how much two densities differ at most that are alike.
+	alike = 1.5
+)
 
 // idRange are the ids after one, up to another. Last is [openEnd] if there is
 // none.
@@ -72,13 +84,15 @@ func (r idRange) pages() int64 {
 type portion struct {
 	idRange
 	pages   int  // at most
+	front   bool // above all that was asked for before
 	guessed bool // the range ends where these pages should
 }
 
-// cut takes a portion of some pages from the beginning of the range.
-func (r idRange) cut(pages int) (p portion, remainder idRange) {
+// chain takes a portion of some pages from the beginning of the range: as far as
+// they should reach, if that is to be guessed, else all of it.
+func (r idRange) chain(pages int, guess bool) (p portion, remainder idRange) {
 	end := r.last
-	if r.density > 0 && r.last != openEnd {
+	if guess && r.density > 0 && r.last != openEnd {
 		ids := float64(pages*pageSize) / r.density
 		if r.density < 1 {
 			ids *= 1.02 // rather too much than too little
@@ -109,21 +123,26 @@ func (r *ranges) next(length int, lowest bool) []portion {
 	var portions []portion
 	for len(r.left) > 0 && len(portions) < length {
 		one, room := r.left[0], length-len(portions)
-		last := len(r.left) == 1 && (r.rest.empty() || lowest)
-		if last || one.pages() >= int64(room) {
-			p, remainder := one.cut(room)
-			if r.left[0] = remainder; remainder.empty() {
-				r.left = r.left[1:]
-			}
-			return append(portions, p)
-		}
 		r.left = r.left[1:]
+		last := len(r.left) == 0 && (r.rest.empty() || lowest)
+		if last || one.pages() >= int64(room) {
+			p, _ := one.chain(room, false)
+			return r.ask(append(portions, p))
+		}
 		portions = append(portions, one.split(one.pages())...)
 	}
 	if room := length - len(portions); room > 0 && !r.rest.empty() && (!lowest || len(portions) == 0) {
 		var p portion
-		p, r.rest = r.rest.cut(room)
+		p, r.rest = r.rest.chain(room, r.trust > 1 && (length >= manyPages || r.rest.density == 1))
+		p.front = true
 		portions = append(portions, p)
+	}
+	return r.ask(portions)
+}
+
+func (r *ranges) ask(portions []portion) []portion {
+	if len(portions) > 0 {
+		r.asked++
 	}
 	return portions
 }
@@ -142,26 +161,19 @@ func (r *ranges) read(p portion, items int, last int64, all bool) {
 	if !all {
 		r.back(idRange{to, p.last, density})
 	}
-	if p.pages > 1 && p.after >= r.seen && to > p.after {
-		r.seen = p.after
-		r.rest.density = density
+	if !p.front || to == p.after {
+		return
 	}
-	if p.guessed {
-		if r.trust = min(r.trust+1, mostAhead); all && items*2 < p.pages*pageSize {
-			r.trust = 1
-		}
+	if p.after >= r.seen {
+		r.seen, r.rest.density = p.after, density
 	}
-}
-
-// lowest is the id after which something is left to be asked for.
-func (r *ranges) lowest() int64 {
-	if len(r.left) > 0 {
-		return r.left[0].after
+	if p.guessed && all {
+		r.wasted += 1 - float64(items)/float64(p.pages*pageSize)
 	}
-	if r.rest.empty() {
-		return openEnd
+	foreseen := density*alike > p.density && p.density*alike > density
+	if r.trust = min(r.trust+1, mostAhead); !foreseen || r.wasted > mostWasted+wastedShare*float64(r.asked) {
+		r.trust = 1
 	}
-	return r.rest.after
 }
 
 // back takes a range back that was asked for and not read.
@@ -173,6 +185,17 @@ func (r *ranges) back(left idRange) {
 		r.rest = left
 		return
 	}
-	at, _ := slices.BinarySearchFunc(r.left, left, func(a, b idRange) int { return int(min(1, max(-1, a.after-b.after))) })
+	at, _ := slices.BinarySearchFunc(r.left, left.after, func(one idRange, after int64) int { return cmp.Compare(one.after, after) })
 	r.left = slices.Insert(r.left, at, left)
+}
+
+// lowest is the id after which something is left to be asked for.
+func (r *ranges) lowest() int64 {
+	if len(r.left) > 0 {
+		return r.left[0].after
+	}
+	if r.rest.empty() {
+		return openEnd
+	}
+	return r.rest.after
 }

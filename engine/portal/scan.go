@@ -179,21 +179,29 @@ func (s *scan) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.ranges.rest = (idRange{}); len(top) == 0 {
+	s.ranges.rest = idRange{}
+	return s.begun(all, top, low.pages, func(low portion) answer {
+		pages, err := s.pages([]portion{low}, replies[1:])
+		if err != nil && isChainEnd(err) { // the next request will see the same, if it lasts
+			pages, err = make([][][]engine.Item, 1), nil
+		}
+		return answer{portions: []portion{low}, pages: pages, err: err}
+	})
+}
+
+// begun takes the first request's pages.
+func (s *scan) begun(all idRange, top []engine.Item, pages int, read func(low portion) answer) error {
+	if len(top) == 0 {
 		return nil
 	}
 	s.waiting = [][]engine.Item{top}
 	if len(top) < pageSize {
 		return nil
 	}
-	low.last = top[0].ID - 1
+	low := portion{idRange: idRange{after: all.after, last: top[0].ID - 1}, pages: pages, front: true}
 	low.density = pageSize / float64(top[pageSize-1].ID-low.last)
 	s.ranges.end, s.ranges.trust = low.last, 2
-	pages, err := s.pages([]portion{low}, replies[1:])
-	if err != nil && isChainEnd(err) { // the next request will see the same, if it lasts
-		pages, err = make([][][]engine.Item, 1), nil
-	}
-	return s.take(answer{portions: []portion{low}, pages: pages, err: err})
+	return s.take(read(low))
 }
 
 // top reads the page of the highest ids, which descend, and turns it round.
