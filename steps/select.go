@@ -72,22 +72,32 @@ func operators() []string {
 }
 
 func (s *Select) test(p *engine.Prepare, fv engine.FieldValue) (test, bool) {
-	t := test{value: fv.Value}
-	word := fv.Field
+	t, field := newTest(fv.Field.Text)
+	t.value = fv.Value
+	t.field = p.Field(s.entity, engine.Word{Text: field, Pos: fv.Field.Pos})
+	return t, t.field != nil
+}
+
+// newTest takes a condition's key apart: the operator, and the field that
+// follows it.
+func newTest(key string) (t test, field string) {
+	t.op, field = cutOperator(key)
+	switch strings.ToLower(strings.TrimSpace(field)) {
+	case "category":
+		t.name, field = "category", "categoryId"
+	case "stage":
+		t.name, field = "stage", "stageId"
+	}
+	return t, field
+}
+
+func cutOperator(key string) (op, field string) {
 	for _, op := range operators() {
-		if rest, ok := strings.CutPrefix(word.Text, op); ok {
-			t.op, word.Text = op, rest
-			break
+		if rest, ok := strings.CutPrefix(key, op); ok {
+			return op, rest
 		}
 	}
-	switch strings.ToLower(strings.TrimSpace(word.Text)) {
-	case "category":
-		t.name, word.Text = "category", "categoryId"
-	case "stage":
-		t.name, word.Text = "stage", "stageId"
-	}
-	t.field = p.Field(s.entity, word)
-	return t, t.field != nil
+	return "", key
 }
 
 // Records implements [engine.Source].
@@ -181,16 +191,25 @@ func (s *Select) operandOne(c *engine.Catalog, t test, category string, raw any)
 	case "stage":
 		return s.stage(category, fmt.Sprint(raw))
 	}
-	if strings.Contains(t.op, "%") {
-		return fmt.Sprint(raw), nil
-	}
 	one := *t.field
 	one.Multiple = false
+	if strings.Contains(t.op, "%") {
+		return fmt.Sprint(raw), onlyEmptiness(one)
+	}
 	v, err := one.Canonical(raw, c)
-	if rows, ok := v.([]engine.MultiValue); ok && len(rows) > 0 {
-		return rows[0].Value, err
+	if err == nil && v != nil {
+		err = onlyEmptiness(one)
 	}
 	return v, err
+}
+
+// onlyEmptiness refuses a value to be compared with fields that the portal's
+// lists don't compare.
+func onlyEmptiness(f engine.Field) error {
+	if f.Type != engine.FieldMulti {
+		return nil
+	}
+	return fmt.Errorf("%s: lists can't be asked for values of phone, email, web and im, only whether there are any; use find for one value", f.Name)
 }
 
 // stage finds a stage by name: in the category that `where` names, else in
