@@ -107,7 +107,7 @@ func Ranges(ids []int64, length int) RangesRead {
 	var flying []answer
 	for hand(); ; hand() {
 		for s.mayAsk() {
-			portions := s.ranges.next(length, len(s.waiting) >= mostAhead*maxBatch)
+			portions := s.ranges.next(length, s.crowded())
 			if len(portions) == 0 {
 				break
 			}

@@ -37,6 +37,9 @@ const (
 	// mostWasted and wastedShare are what guesses may cost: a request, and a
 	// twentieth of all.
 	mostWasted, wastedShare = 1, 0.05
+	// spare is how many items more than its pages hold a range should have: what
+	// is left of it can go elsewhere, room in its request can't.
+	spare = 20
 	// manyPages are enough to guess where they will end: on fewer, chance tells.
 	manyPages = 20
 	// alike is how much two densities differ at most that are alike.
@@ -72,12 +75,12 @@ func (r idRange) most() int64 {
 	return pages
 }
 
-// pages is how many pages the range will hold, with a little to spare.
+// pages is how many pages the range should hold.
 func (r idRange) pages() int64 {
 	if r.density == 0 {
 		return r.most()
 	}
-	return max(1, min(r.most(), int64(math.Ceil(float64(r.last-r.after)*r.density*1.1/pageSize))))
+	return max(1, min(r.most(), int64(math.Ceil(float64(r.last-r.after)*r.density/pageSize))))
 }
 
 // portion is what one request reads of a range.
@@ -93,10 +96,11 @@ type portion struct {
 func (r idRange) chain(pages int, guess bool) (p portion, remainder idRange) {
 	end := r.last
 	if guess && r.density > 0 && r.last != openEnd {
-		ids := float64(pages*pageSize) / r.density
+		items := pages * pageSize
 		if r.density < 1 {
-			ids *= 1.02 // rather too much than too little
+			items += spare
 		}
+		ids := float64(items) / r.density
 		if ids < float64(r.last-r.after) {
 			end = r.after + int64(ids)
 		}

@@ -111,7 +111,7 @@ func (s *scan) run(ctx context.Context, hand func([]engine.Item) bool) error {
 	answers := make(chan answer, mostAhead)
 	for {
 		for s.mayAsk() {
-			portions := s.ranges.next(s.length(), len(s.waiting) >= mostAhead*maxBatch)
+			portions := s.ranges.next(s.length(), s.crowded())
 			if len(portions) == 0 {
 				break
 			}
@@ -143,6 +143,10 @@ func (s *scan) mayAsk() bool {
 	n := len(s.flying)
 	return n == 0 || (n < s.ranges.trust && len(s.waiting)+n*maxBatch < mostAhead*maxBatch)
 }
+
+// crowded says that so many pages wait that those below them have to be read
+// before anything else.
+func (s *scan) crowded() bool { return len(s.waiting) > (mostAhead+1)*maxBatch }
 
 // length is how many pages one request should read.
 func (s *scan) length() int {

@@ -85,6 +85,20 @@ func TestScan_gap(t *testing.T) {
 	}
 }
 
+// Where few items meet the conditions, ranges of ids are longer, so that their
+// requests are full all the same.
+func TestScan_filter(t *testing.T) {
+	t.Parallel()
+	c, box := openSandbox(t, sandbox.Options{Seed: "demo,contacts=1,items=20000"}, unlimited())
+	card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+	before := box.Stats()
+	clients := engine.Condition{Field: fieldOf(t, card, "categoryId"), Value: int64(42)}
+	got := scanned(t, c, card, []engine.Condition{clients}, nil)
+	if after := box.Stats(); len(got) != 15000 || after.Requests-before.Requests > 7 {
+		t.Errorf("read %d items in %d requests, want 15000 in 7 at most", len(got), after.Requests-before.Requests)
+	}
+}
+
 // Conditions on the id are where a scan begins and ends.
 func TestScan_bounds(t *testing.T) {
 	t.Parallel()
