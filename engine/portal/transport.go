@@ -143,7 +143,10 @@ func (w *wire) exchange(ctx context.Context, to Address, method string, body []b
 	}
 	defer response.Body.Close()
 	crash.At(crash.AnswerBegun)
-	answer, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	var text bytes.Buffer
+	text.Grow(int(min(max(response.ContentLength, 0), maxAnswer/8)) + bytes.MinRead) // most that say a length are telling the truth
+	_, err = text.ReadFrom(io.LimitReader(response.Body, maxAnswer+1))
+	answer = text.Bytes()
 	if err != nil {
 		return 0, "", nil, transportFault(to, method, err, true)
 	}

@@ -162,9 +162,10 @@ func (c Column) translate(v any) any {
 
 // cell is a value as one cell; several values are joined by commas.
 func (c Column) cell(v any) string {
-	list, several := c.translate(v).([]any)
+	v = c.translate(v)
+	list, several := v.([]any)
 	if !several {
-		return cellText(c.translate(v))
+		return cellText(v)
 	}
 	parts := make([]string, len(list))
 	for n, one := range list {
@@ -180,6 +181,8 @@ func cellText(v any) string {
 		return ""
 	case string:
 		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
 	case bool:
 		if v {
 			return "yes"
