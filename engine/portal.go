@@ -67,7 +67,8 @@ type Reader interface {
 	// Get returns the items with these ids that exist, by id.
 	Get(ctx context.Context, e *Entity, ids []int64, fields []string) (map[int64]Item, error)
 	// Scan returns all items that meet the conditions, by ascending id, in
-	// pages. Memory stays bounded by a few pages.
+	// pages. Some requests are read ahead of what is taken, so that memory stays
+	// bounded by their pages. Items that are made meanwhile may be left out.
 	Scan(ctx context.Context, e *Entity, where []Condition, fields []string) iter.Seq2[[]Item, error]
 }
 
