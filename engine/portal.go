@@ -75,7 +75,8 @@ type Reader interface {
 // Writer carries commands to a portal. Only the [Runner] holds one.
 type Writer interface {
 	// BatchSize is how many commands the next request should carry at most,
-	// 1 to 50: fewer while commands are slow or little execution time is left.
+	// 1 to 50, of imports 1 to 1,000: fewer while commands are slow or little
+	// execution time is left.
 	BatchSize() int
 	// Write sends the commands in order, in one request where their data
 	// allows it. It first waits until the portal's limits admit the request,

@@ -101,12 +101,14 @@ func (f *figures) observe(method string, calls int, took time.Duration) {
 	f.Costs[method] = c
 }
 
-// sizing says how many calls, in order, one request can carry: fifty, or as many
-// as run in the target time, or a few of an unknown kind. At least one.
+// sizing says how many calls, in order, one request can carry: fifty (where one
+// of crm.item.batchImport counts for each of its rows), or as many as run in the
+// target time, or a few of an unknown kind. At least one.
 type sizing struct {
 	figures *figures
 	target  float64
 	calls   int
+	rows    int // that fifty calls of as many rows as they take would have, so far
 	unknown int
 	seconds float64
 }
@@ -118,14 +120,17 @@ func (f *figures) newSizing(limits Limits) *sizing {
 // add takes one more call in, or says that the request is full.
 func (s *sizing) add(method string) bool {
 	seconds, known := s.figures.cost(method)
-	unknown := s.unknown
+	unknown, rows := s.unknown, s.rows+maxImport
+	if method == methodBatchImport {
+		rows = s.rows + 1
+	}
 	if !known {
 		unknown++
 	}
-	if s.calls == maxBatch || (s.calls > 0 && (s.seconds+seconds > s.target || unknown > probeBatch)) {
+	if rows > maxBatch*maxImport || (s.calls > 0 && (s.seconds+seconds > s.target || unknown > probeBatch)) {
 		return false
 	}
-	s.calls, s.unknown, s.seconds = s.calls+1, unknown, s.seconds+seconds
+	s.calls, s.rows, s.unknown, s.seconds = s.calls+1, rows, unknown, s.seconds+seconds
 	return true
 }
 

@@ -11,7 +11,7 @@ import (
 
 // batchSize is how many calls like the last ones the next batch should carry.
 func (g *governor) batchSize(methods []string) int {
-	size := maxBatch
+	size := maxBatch * maxImport
 	g.store.view(func(f *figures) {
 		for _, method := range methods {
 			size = min(size, g.sizeOf(f, time.Now(), method))

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,6 +180,15 @@ func TestGovernor_slips(t *testing.T) {
 // adds writes n items of an entity in the batches that the client asks for.
 func adds(t *testing.T, c *portal.Client, e *engine.Entity, n int) {
 	t.Helper()
+	if lost := add(t, c, e, n); lost > 0 {
+		t.Errorf("%d answers were lost", lost)
+	}
+}
+
+// add does so, and says how many answers were lost.
+func add(t *testing.T, c *portal.Client, e *engine.Entity, n int) int64 {
+	t.Helper()
+	var lost atomic.Int64
 	work := pool.New().WithMaxGoroutines(16)
 	left := make(chan int, n)
 	for i := range n {
@@ -216,6 +226,8 @@ func adds(t *testing.T, c *portal.Client, e *engine.Entity, n int) {
 					case engine.OutcomeDone:
 					case engine.OutcomeRefused:
 						again = append(again, some[i])
+					case engine.OutcomeUnknown:
+						lost.Add(1)
 					default:
 						t.Errorf("outcome %+v", o)
 					}
@@ -225,6 +237,7 @@ func adds(t *testing.T, c *portal.Client, e *engine.Entity, n int) {
 		})
 	}
 	work.Wait()
+	return lost.Load()
 }
 
 // Where execution time binds, a run takes hardly longer than somebody would who
@@ -286,11 +299,14 @@ func TestGovernor_executionTime(t *testing.T) {
 					}, limits)
 					catalog := loadCatalog(t, c, "Onboarding")
 					began := time.Now()
-					adds(t, c, catalog.Entities[0], int(tt.total/tt.cost))
+					lost := add(t, c, catalog.Entities[0], int(tt.total/tt.cost))
 					took := time.Since(began).Seconds()
 					windows := math.Ceil(total/limits.Operating.Seconds()) - 1
 					ideal := windows*limits.Window.Seconds() + (total-windows*limits.Operating.Seconds())/16
 					t.Logf("took %.0f s, ideal %.0f s, ratio %.3f, %+v, %s", took, ideal, took/ideal, c.Usage(), c.Status())
+					if lost > 0 && tt.late == 0 {
+						t.Errorf("%d answers were lost", lost)
+					}
 					if s := box.Stats(); s.RejectedOperating > tt.rejected || s.RejectedBucket > 0 || s.Timeouts > tt.late {
 						t.Errorf("%d commands over their time, %d requests over the bucket, %d cut off", s.RejectedOperating, s.RejectedBucket, s.Timeouts)
 					}

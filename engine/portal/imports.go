@@ -21,28 +21,48 @@ type group struct {
 	variables int   // values that the rows hold
 }
 
-// groups gathers the imports of one entity into calls of crm.item.batchImport;
-// every other command is a call of its own.
-func groups(calls []call) []group {
-	var all []group
-	open := map[any]int{} // the last group of imports, by entity
-	for i, c := range calls {
-		if c.Method != methodBatchImport {
-			all = append(all, group{call: c, rows: []int{i}})
-			continue
-		}
-		entity := c.Params["entityTypeId"]
-		if at, ok := open[entity]; ok && all[at].add(c, i) {
-			continue
-		}
-		g := group{call: call{Method: methodBatchImport, Params: map[string]any{
-			"entityTypeId": entity, "data": map[string]any{}, "useOriginalUfNames": "N",
-		}}}
-		g.add(c, i)
-		open[entity] = len(all)
-		all = append(all, g)
+// grouping gathers the imports of one entity into calls of
+// crm.item.batchImport, as many as one request carries; every other command is a
+// call of its own.
+type grouping struct {
+	single bool // crm.item.import stays a call of its own
+	groups []group
+	open   map[any]int // the last group of imports, by entity
+}
+
+// add takes one more command in, unless the request is full.
+func (g *grouping) add(c call, i int) bool {
+	imports := c.Method == methodBatchImport || (c.Method == methodImport && !g.single)
+	entity := c.Params["entityTypeId"]
+	if at, ok := g.open[entity]; ok && imports && g.groups[at].add(c, i) {
+		return true
 	}
-	return all
+	if len(g.groups) == maxBatch {
+		return false
+	}
+	if !imports {
+		g.groups = append(g.groups, group{call: c, rows: []int{i}})
+		return true
+	}
+	one := group{call: call{Method: methodBatchImport, Params: map[string]any{
+		"entityTypeId": entity, "data": map[string]any{}, "useOriginalUfNames": "N",
+	}}}
+	one.add(c, i)
+	if g.open == nil {
+		g.open = map[any]int{}
+	}
+	g.open[entity] = len(g.groups)
+	g.groups = append(g.groups, one)
+	return true
+}
+
+// groups makes the calls of a request of its commands, which it can carry.
+func groups(calls []call) []group {
+	g := grouping{single: true} // those that share calls are marked
+	for i, c := range calls {
+		g.add(c, i)
+	}
+	return g.groups
 }
 
 // add takes one more row in, unless the call would get too large. Rows are keyed

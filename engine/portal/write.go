@@ -26,19 +26,19 @@ func (c *Client) BatchSize() int {
 
 // Write implements [engine.Writer]. It sends one request. Commands that it can't
 // carry come back as refused, and may be sent again at once: those over the
-// portal's fifty, those whose method has no execution time left while others
+// portal's fifty calls (of which one takes twenty imports), those whose method has no execution time left while others
 // go, and those whose data can't travel in a batch with others, which go alone
 // when they are first. A command on an item is never sent past an earlier one.
 // When ctx ends, Write stops waiting; a request that has left is heard out, so
 // that nothing is in doubt that need not be.
 func (c *Client) Write(ctx context.Context, commands []engine.Command, before func() error) ([]engine.Outcome, error) {
 	outcomes := make([]engine.Outcome, len(commands))
-	w := writing{commands: commands, outcomes: outcomes}
+	w := writing{commands: commands, outcomes: outcomes, single: c.singleImports.Load()}
 	w.prepare()
 	if len(w.calls) == 0 {
 		return outcomes, nil
 	}
-	if w.batch && !c.singleImports.Load() {
+	if w.batch && !w.single {
 		markImports(w.calls)
 	}
 	methods := make([]string, 0, len(w.calls))
@@ -96,6 +96,7 @@ type writing struct {
 	places   []int  // of the calls, among the commands
 	groups   []group
 	batch    bool
+	single   bool // the portal has no crm.item.batchImport
 }
 
 // wire are the calls as they are sent.
@@ -110,7 +111,7 @@ func (w *writing) wire() []call {
 // prepare chooses the calls of the request and settles the commands that are
 // not in it.
 func (w *writing) prepare() {
-	held := heldItems{}
+	held, grouped := heldItems{}, grouping{single: w.single}
 	for i, command := range w.commands {
 		call, err := callOf(command)
 		if err != nil {
@@ -120,7 +121,7 @@ func (w *writing) prepare() {
 		_, expressible := batchQuery(call)
 		first := len(w.calls) == 0
 		switch {
-		case held.has(command), !first && (!w.batch || !expressible), len(w.calls) == maxBatch:
+		case held.has(command), !first && (!w.batch || !expressible), !grouped.add(call, i):
 			held.add(command)
 			w.outcomes[i] = notSent(i, w.commands)
 		default:

@@ -394,3 +394,32 @@ func TestWrite_interrupted(t *testing.T) {
 		}
 	})
 }
+
+// A request carries a thousand imports once their cost is known, and no more.
+func TestWrite_manyImports(t *testing.T) {
+	t.Parallel()
+	c, box := openSandbox(t, sandbox.Options{Seed: "empty"}, unlimited())
+	contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+	imports := make([]engine.Command, 1100)
+	for i := range imports {
+		imports[i] = engine.Command{Kind: engine.CommandImport, Entity: contact, Fields: map[string]any{"name": fmt.Sprint("row ", i)}}
+	}
+	write(t, c, imports[:5]...)
+	if size := c.BatchSize(); size != 1000 {
+		t.Errorf("the next request is to carry %d imports, want 1,000", size)
+	}
+	before := box.Stats()
+	outcomes, err := c.Write(t.Context(), imports, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := map[engine.OutcomeKind]int{}
+	for _, o := range outcomes {
+		done[o.Kind]++
+	}
+	after := box.Stats()
+	calls := after.ByMethod["crm.item.batchImport"].Calls - before.ByMethod["crm.item.batchImport"].Calls
+	if done[engine.OutcomeDone] != 1000 || done[engine.OutcomeRefused] != 100 || after.Requests != before.Requests+1 || calls != 50 {
+		t.Errorf("%v in %d requests and %d calls; want 1,000 in one of 50, and 100 left for later", done, after.Requests-before.Requests, calls)
+	}
+}
