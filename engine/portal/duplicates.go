@@ -10,12 +10,15 @@ import (
 	"github.com/bxflow/bxflow/engine"
 )
 
-const methodFindByComm = "crm.duplicate.findbycomm"
+const (
+	methodFindByComm = "crm.duplicate.findbycomm"
+	// maxCommunications is how many values it looks at; it ignores the rest.
+	maxCommunications = 20
+)
 
 // findByCommunication looks keys up whose m-th value is a phone number or an
 // e-mail address, in the portal's duplicate index, which knows other ways to
-// write them. Its answers do not say which value matched, so each value is a
-// call; what it names is then read, and judged by the other fields of the key.
+// write them. What it names is then read, and judged by the other fields of the key.
 // The index names at most twenty items for a value (crm.duplicate.findbycomm).
 func (c *Client) findByCommunication(ctx context.Context, l engine.Lookup, m int) ([][]engine.Item, error) {
 	field := l.Match[m]
@@ -77,45 +80,83 @@ func ownerOf(e *engine.Entity, f *engine.Field) (string, error) {
 	return "", fmt.Errorf("look-up in %s: it has no %s to be matched", e.Name, f.Name)
 }
 
-// communicationIDs asks the duplicate index for each different value.
+// communicationIDs asks the duplicate index for each different value. Values that
+// nobody has are told by twenties: an empty answer goes for all of a call. Those
+// of the other calls are asked for one by one, since an answer does not say which
+// value matched. Where one request carries them all anyway, or most will be
+// found, they are asked for one by one at once.
 func (c *Client) communicationIDs(ctx context.Context, l engine.Lookup, m int, owner string) (map[string][]int64, error) {
 	var values []string
 	for _, key := range l.Keys {
 		values = append(values, multiText(key[m]))
 	}
 	values = distinct(values)
-	calls := make([]call, 0, len(values))
-	for _, value := range values {
-		calls = append(calls, call{Method: methodFindByComm, Params: map[string]any{
-			"type": strings.ToUpper(l.Match[m].Name), "values": []any{value}, "entity_type": owner,
-		}})
+	if len(values) > maxBatch && !l.Expected {
+		several := slices.Collect(slices.Chunk(values, maxCommunications))
+		replies, err := c.askCommunications(ctx, l.Match[m], owner, several)
+		if err != nil {
+			return nil, err
+		}
+		values = nil
+		for i, r := range replies {
+			// A value that the portal refuses is none of the others' business.
+			if ids, err := idsIn(r, owner); err != nil || len(ids) > 0 {
+				values = append(values, several[i]...)
+			}
+		}
 	}
-	replies, err := c.ask(ctx, calls, askOptions{})
+	single := slices.Collect(slices.Chunk(values, 1))
+	replies, err := c.askCommunications(ctx, l.Match[m], owner, single)
 	if err != nil {
 		return nil, err
 	}
 	found := make(map[string][]int64, len(values))
 	for i, r := range replies {
-		if r.Err != nil {
-			return nil, r.Err
+		if found[values[i]], err = idsIn(r, owner); err != nil {
+			return nil, err
 		}
-		var answer object
-		if err := json.Unmarshal(r.Result.Value, &answer); err != nil {
-			return nil, &Error{Method: methodFindByComm, Verdict: Unknown, Message: "the answer is not a list of ids"}
-		}
-		var ids []number
-		if raw, ok := answer[owner]; ok {
-			if err := json.Unmarshal(raw, &ids); err != nil {
-				return nil, &Error{Method: methodFindByComm, Verdict: Unknown, Message: "the answer is not a list of ids"}
-			}
-		}
-		for _, id := range ids {
-			found[values[i]] = append(found[values[i]], int64(id.whole()))
-		}
-		slices.Sort(found[values[i]])
-		found[values[i]] = slices.Compact(found[values[i]])
 	}
 	return found, nil
+}
+
+// askCommunications asks the duplicate index for each list of values.
+func (c *Client) askCommunications(ctx context.Context, field *engine.Field, owner string, lists [][]string) ([]reply, error) {
+	calls := make([]call, 0, len(lists))
+	for _, list := range lists {
+		values := make([]any, 0, len(list))
+		for _, value := range list {
+			values = append(values, value)
+		}
+		calls = append(calls, call{Method: methodFindByComm, Params: map[string]any{
+			"type": strings.ToUpper(field.Name), "values": values, "entity_type": owner,
+		}})
+	}
+	return c.ask(ctx, calls, askOptions{})
+}
+
+// idsIn reads an answer of the duplicate index: the ids in ascending order.
+func idsIn(r reply, owner string) ([]int64, error) {
+	if r.Err != nil {
+		return nil, r.Err
+	}
+	var answer object
+	if err := json.Unmarshal(r.Result.Value, &answer); err != nil {
+		return nil, &Error{Method: methodFindByComm, Verdict: Unknown, Message: "the answer is not a list of ids"}
+	}
+	raw, ok := answer[owner]
+	if !ok {
+		return nil, nil
+	}
+	var numbers []number
+	if err := json.Unmarshal(raw, &numbers); err != nil {
+		return nil, &Error{Method: methodFindByComm, Verdict: Unknown, Message: "the answer is not a list of ids"}
+	}
+	ids := make([]int64, 0, len(numbers))
+	for _, id := range numbers {
+		ids = append(ids, int64(id.whole()))
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 // multiText is the number or address of a key: a text, or the first row.

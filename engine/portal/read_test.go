@@ -427,6 +427,44 @@ func TestFind_keysFromStorage(t *testing.T) {
 	}
 }
 
+// Phones that nobody has are told by twenties, and found ones are told apart.
+func TestFind_manyPhones(t *testing.T) {
+	t.Parallel()
+	const n = 1000
+	c, box := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
+	contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+	phone := fieldOf(t, contact, "phone")
+	person := func(number string) engine.Command {
+		return engine.Command{Kind: engine.CommandAdd, Entity: contact, Fields: map[string]any{"name": "A"}, Multi: map[string][]engine.MultiValue{"phone": {{Value: number}}}}
+	}
+	made := write(t, c, person("+55 (11) 7000-0003"), person("551170000019"), person("551170000999"), person("551170000999"))
+	want := make([][]int64, n)
+	want[3], want[19], want[999] = []int64{made[0].ID}, []int64{made[1].ID}, []int64{made[2].ID, made[3].ID}
+	keys := make([][]any, n)
+	for i := range keys {
+		keys[i] = []any{fmt.Sprintf("+5511%d", 70000000+i)}
+	}
+	// Two of the fifty calls of twenty found something, and what was found is read.
+	for name, tt := range map[string]struct {
+		expected        bool
+		calls, requests int
+	}{"few are there": {false, 50 + 2*20, 3}, "most are there": {true, n, n/50 + 1}} {
+		before := box.Stats()
+		got := find(t, c, engine.Lookup{Entity: contact, Match: []*engine.Field{phone}, Keys: keys, Expected: tt.expected})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: ids by key (-want +got):\n%s", name, diff)
+		}
+		after := box.Stats()
+		const method = "crm.duplicate.findbycomm"
+		if calls := int(after.ByMethod[method].Calls - before.ByMethod[method].Calls); calls != tt.calls {
+			t.Errorf("%s: %d calls, want %d", name, calls, tt.calls)
+		}
+		if requests := int(after.Requests - before.Requests); requests != tt.requests {
+			t.Errorf("%s: %d requests, want %d", name, requests, tt.requests)
+		}
+	}
+}
+
 // A custom field whose REST name the portal can't turn back is filtered by its
 // original name.
 func TestFind_oddNames(t *testing.T) {
