@@ -181,6 +181,8 @@ type Gauge interface {
 	// Forecast predicts how long writes take from now: commands by kind and
 	// entity type id, e.g. {"crm.item.add": 5000}.
 	Forecast(commands map[string]int) Forecast
+	// Rehearse begins a run in imagined time, from how things stand now.
+	Rehearse() Rehearsal
 	// Status is a short text on what limits right now: "bucket 12/50, 2.0/s".
 	Status() string
 }

@@ -60,6 +60,8 @@ type queue struct {
 	fence time.Duration
 	// old says that the plan was not made just now: nothing of it is believed.
 	old bool
+	// clock tells the time; a rehearsal has one of its own.
+	clock func() time.Time
 
 	mu        sync.Mutex
 	news      chan struct{} // closed and replaced whenever something changed
@@ -85,7 +87,7 @@ type queue struct {
 }
 
 func newQueue(fence time.Duration, old bool) *queue {
-	return &queue{fence: fence, old: old, news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}}
+	return &queue{fence: fence, old: old, clock: time.Now, news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}}
 }
 
 // wake makes every waiter look again.
@@ -289,39 +291,40 @@ func (q *queue) push(t *task) {
 	heap.Push(&q.ready, t)
 }
 
-// next waits for work. A batch has at most size changes; one that is not full
-// leaves only when nothing that is on its way could fill it; and until the
-// first is answered, and with it the portal's pace is known, no other follows.
-// What was not seen on the portal lately does not leave before it is.
+// next waits for work.
 func (q *queue) next(ctx context.Context, batchSize func() int) work {
 	for {
-		size := batchSize()
-		q.mu.Lock()
-		if ctx.Err() != nil || (q.complete && len(q.tasks) == 0) {
-			q.mu.Unlock()
+		if ctx.Err() != nil || q.over() {
 			return work{}
 		}
-		now := time.Now()
-		nothingComes := q.sending == 0 && !q.looking && (q.complete || q.full)
-		mayGo := q.answered || q.sending == 0
-		var w work
-		switch {
-		case !q.looking && q.doubtsDue(now):
-			w.look = q.takeLook(true, now, size)
-		case mayGo && (q.leaving() >= size || (q.leaving() > 0 && nothingComes)):
-			w.batch = q.takeFresh(size, now)
-			if w.batch == nil && !q.looking {
-				w.look = q.takeLook(false, now, size)
-			}
-		}
+		w, wait, news := q.decide(q.clock(), batchSize())
 		if w.batch != nil || w.look != nil {
-			q.mu.Unlock()
 			return w
 		}
-		news, wait := q.news, q.untilDoubt(now)
-		q.mu.Unlock()
 		pause(ctx, news, wait)
 	}
+}
+
+// decide says what is to be done now, or how long to wait for something if there
+// is no news. A batch has at most size changes; one that is not full leaves only
+// when nothing that is on its way could fill it; and until the first is
+// answered, and with it the portal's pace is known, no other follows. What was
+// not seen on the portal lately does not leave before it is.
+func (q *queue) decide(now time.Time, size int) (w work, wait time.Duration, news <-chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	nothingComes := q.sending == 0 && !q.looking && (q.complete || q.full)
+	mayGo := q.answered || q.sending == 0
+	switch {
+	case !q.looking && q.doubtsDue(now):
+		w.look = q.takeLook(true, now, size)
+	case mayGo && (q.leaving() >= size || (q.leaving() > 0 && nothingComes)):
+		w.batch = q.takeFresh(size, now)
+		if w.batch == nil && !q.looking {
+			w.look = q.takeLook(false, now, size)
+		}
+	}
+	return w, q.untilDoubt(now), q.news
 }
 
 // leaving is how many tasks nothing but a look keeps from being sent.
@@ -360,7 +363,7 @@ func (q *queue) takeFresh(size int, now time.Time) []*task {
 func (q *queue) saw(t *task) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t.seen = q.now(time.Now())
+	t.seen = q.now(q.clock())
 }
 
 // nextOfItem is the next change of an item that there was before the run, which
@@ -452,7 +455,7 @@ func (q *queue) finish(t *task) []*Change {
 			continue
 		}
 		if c.Kind == KindCreate && c.State == StateDone && next.change.Ref == c.Ref {
-			next.seen = q.now(time.Now()) // the item is as it was just made
+			next.seen = q.now(q.clock()) // the item is as it was just made
 		}
 		if reason := q.impossible(next.change); reason != "" {
 			skipped = append(skipped, skip(next.change, reason))

@@ -56,7 +56,9 @@ func (p *Planning) seal(ctx context.Context) error {
 	if err := p.checkRepeats(ctx); err != nil {
 		return err
 	}
-	p.sumUp()
+	if err := p.sumUp(ctx); err != nil {
+		return err
+	}
 	p.header.Files = p.files
 	return p.options.Draft.Seal(ctx, p.header)
 }
@@ -145,12 +147,11 @@ type sums struct {
 	total    Counts
 	steps    map[string]*Counts
 	cleared  int
-	commands map[string]int // by method
 	digest   *planDigest
 }
 
 func newSums() *sums {
-	return &sums{steps: map[string]*Counts{}, commands: map[string]int{}, digest: newDigest()}
+	return &sums{steps: map[string]*Counts{}, digest: newDigest()}
 }
 
 // add takes in the next change of the plan.
@@ -161,14 +162,11 @@ func (s *sums) add(c *Change) error {
 	s.steps[c.Step].Add(c.Kind, 1)
 	s.total.Add(c.Kind, 1)
 	s.cleared += cleared(c)
-	if c.Kind.Writes() {
-		s.commands[commandMethod(c)]++
-	}
 	return s.digest.add(c)
 }
 
 // sumUp writes the sums into the header.
-func (p *Planning) sumUp() {
+func (p *Planning) sumUp(ctx context.Context) (err error) {
 	h := p.header
 	h.Summary, h.Cleared, h.Content = p.sums.total, p.sums.cleared, p.sums.digest.String()
 	for _, step := range p.steps {
@@ -177,7 +175,14 @@ func (p *Planning) sumUp() {
 		}
 		h.Steps = append(h.Steps, step)
 	}
-	h.Estimate = Estimate(p.options.Gauge.Forecast(p.sums.commands))
+	h.Estimate, err = estimate(ctx, p.options.Draft, p.options.Gauge, h.Created, p.options.Fence)
+	return err
+}
+
+// estimate rehearses the run of a plan that was made just now.
+func estimate(ctx context.Context, d Draft, g Gauge, created time.Time, fence time.Duration) (Estimate, error) {
+	f, err := rehearse(ctx, d, g.Rehearse(), created, fence, false)
+	return Estimate(f), err
 }
 
 // cleared counts the fields that a change empties.

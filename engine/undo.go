@@ -61,7 +61,9 @@ func Undo(ctx context.Context, o UndoOptions) (*Header, error) {
 			o.Progress(Progress{Phase: "plan", Done: u.header.Rows, Limit: o.Gauge.Status()})
 		}
 	}
-	u.sumUp()
+	if err := u.sumUp(ctx); err != nil {
+		return nil, err
+	}
 	return u.header, o.Draft.Seal(ctx, u.header)
 }
 
@@ -567,7 +569,7 @@ func undoMulti(field *Field, f FieldChange, now []MultiValue) FieldChange {
 }
 
 // sumUp writes the sums and what will last into the header.
-func (u *undoing) sumUp() {
+func (u *undoing) sumUp(ctx context.Context) (err error) {
 	h := u.header
 	h.Summary, h.Cleared, h.Content = u.sums.total, u.sums.cleared, u.sums.digest.String()
 	for _, s := range slices.Backward(u.o.Header.Steps) {
@@ -577,7 +579,9 @@ func (u *undoing) sumUp() {
 		}
 		h.Steps = append(h.Steps, step)
 	}
-	h.Estimate = Estimate(u.o.Gauge.Forecast(u.sums.commands))
+	if h.Estimate, err = estimate(ctx, u.o.Draft, u.o.Gauge, h.Created, u.o.Fence); err != nil {
+		return err
+	}
 	if n := u.lasts.robots; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("robots, triggers, workflows and notifications that %d changes of the run may have set off", n))
 	}
@@ -593,4 +597,5 @@ func (u *undoing) sumUp() {
 	if n := u.lasts.files; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("%d files of items that are deleted", n))
 	}
+	return nil
 }
