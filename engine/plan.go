@@ -33,6 +33,7 @@ type Header struct {
 	Summary   Counts             `json:"summary"`
 	Steps     []StepSummary      `json:"steps"`
 	Estimate  Estimate           `json:"estimate"`
+	Imports   int                `json:"imports,omitempty"` // of the creates, those without automation
 	OnError   OnError            `json:"on_error"`
 	StepError map[string]OnError `json:"step_on_error,omitempty"`
 	Warnings  []string           `json:"warnings,omitempty"`
@@ -70,6 +71,10 @@ type Estimate struct {
 	Requests  int     `json:"requests"`
 	Seconds   float64 `json:"seconds"`
 	LimitedBy string  `json:"limited_by"` // none, bucket or execution_time
+	Limit     string  `json:"limit,omitempty"`
+	// Reads are the requests among them that come before the first write: to plan
+	// again, or to look at the portal again.
+	Reads int `json:"reads,omitempty"`
 }
 
 // Hash is a key of a draft's index.

@@ -173,6 +173,7 @@ type Forecast struct {
 	Requests  int
 	Seconds   float64
 	LimitedBy string // none, bucket or execution_time
+	Limit     string // what that limit is; empty if there is none
 }
 
 // Gauge shows the state of a portal's limits, for progress lines and estimates.

@@ -144,10 +144,11 @@ func (p *Planning) revise(c *Change, kind Kind, reason string, deadRefs map[stri
 
 // sums are what a plan's header says of its changes.
 type sums struct {
-	total    Counts
-	steps    map[string]*Counts
-	cleared  int
-	digest   *planDigest
+	total   Counts
+	steps   map[string]*Counts
+	cleared int
+	imports int
+	digest  *planDigest
 }
 
 func newSums() *sums {
@@ -162,13 +163,16 @@ func (s *sums) add(c *Change) error {
 	s.steps[c.Step].Add(c.Kind, 1)
 	s.total.Add(c.Kind, 1)
 	s.cleared += cleared(c)
+	if c.Kind == KindCreate && c.Import {
+		s.imports++
+	}
 	return s.digest.add(c)
 }
 
 // sumUp writes the sums into the header.
 func (p *Planning) sumUp(ctx context.Context) (err error) {
 	h := p.header
-	h.Summary, h.Cleared, h.Content = p.sums.total, p.sums.cleared, p.sums.digest.String()
+	h.Summary, h.Cleared, h.Imports, h.Content = p.sums.total, p.sums.cleared, p.sums.imports, p.sums.digest.String()
 	for _, step := range p.steps {
 		if counts := p.sums.steps[step.ID]; counts != nil {
 			step.Counts = *counts
@@ -182,7 +186,14 @@ func (p *Planning) sumUp(ctx context.Context) (err error) {
 // estimate rehearses the run of a plan that was made just now.
 func estimate(ctx context.Context, d Draft, g Gauge, created time.Time, fence time.Duration) (Estimate, error) {
 	f, err := rehearse(ctx, d, g.Rehearse(), created, fence, false)
-	return Estimate(f), err
+	return Estimate{Requests: f.Requests, Seconds: f.Seconds, LimitedBy: f.LimitedBy, Limit: f.Limit}, err
+}
+
+// EstimateSaved is what applying a plan later takes, which looks at the portal
+// again before it writes.
+func EstimateSaved(ctx context.Context, changes Changes, g Gauge, fence time.Duration) (Estimate, error) {
+	f, err := rehearse(ctx, changes, g.Rehearse(), time.Time{}, fence, true)
+	return Estimate{Requests: f.Requests, Seconds: f.Seconds, LimitedBy: f.LimitedBy, Limit: f.Limit}, err
 }
 
 // cleared counts the fields that a change empties.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/journal"
 	"github.com/bxflow/bxflow/engine/report"
 )
@@ -70,15 +71,21 @@ func (a *app) planCommand(ctx context.Context, path string, flags planFlags) (er
 	if err != nil {
 		return err
 	}
+	view := p.view(flags.rows)
 	next := a.again("run", path)
+	reads := p.session.Usage().Since(p.before).Requests // which a run makes again
 	if flags.out != "" && p.broken == nil {
 		if err := savePlan(ctx, j, p.plan, flags.out); err != nil {
 			return err
 		}
-		next = a.applyAgain(flags.out)
+		next, reads = a.applyAgain(flags.out), startReads
+		if view.Header.Estimate, err = engine.EstimateSaved(ctx, p.plan, p.session, fence(p.session)); err != nil {
+			return err
+		}
 	}
-	view := p.view(flags.rows)
 	view.All, view.Next = flags.all, next
+	view.Header.Estimate.Requests += reads
+	view.Header.Estimate.Reads += reads
 	if err := a.showPlan(ctx, view); err != nil {
 		return err
 	}
@@ -90,6 +97,10 @@ func (a *app) planCommand(ctx context.Context, path string, flags planFlags) (er
 	}
 	return nil
 }
+
+// startReads are the requests by which apply learns who it is on the portal and
+// what the plan's names stand for.
+const startReads = 1
 
 // applyAgain is the command that applies a saved plan. Its parameters are in it.
 func (a *app) applyAgain(file string) string {

@@ -111,7 +111,8 @@ func normalLines(text string) []string {
 		{`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d{4}-\d\d-\d\d\b`, "DAY"},
 		{`\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b`, "TIME"},
 		{`(under |over )?\b\d+(\.\d+)? (s|ms|min)\b`, "SPAN"},
-		{`(?m)^About \d+ requests?, .*$`, "About N requests"},
+		{`(?m)^About \d+ requests?( \(\d+ of them to read\))?, .*$`, "About N requests"},
+		{`(?m)^Faster: .*\n`, ""}, // depends on what was asked before
 		{`(?m)^\d+ requests?, \d+ commands?.*$`, "N requests"},
 		{`/rest/1/[0-9a-f]{16}/`, "/rest/1/SECRET/"},
 		{`(?m)^(  [~>] \w+: \w+) \d+`, "$1 N"}, // batches in flight together race for ids

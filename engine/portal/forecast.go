@@ -20,11 +20,23 @@ func (g *governor) batchSize(methods []string) int {
 	return size
 }
 
+// firstBatch is how many calls the first batch of writes should carry.
+func (g *governor) firstBatch() int {
+	size := 0
+	g.store.view(func(f *figures) { size = f.firstBatch(g.limits) })
+	return size
+}
+
+func (f *figures) firstBatch(limits Limits) int { return min(maxBatch, f.cut(methodAdd, limits)) }
+
 // sizeOf is the size of a batch of one method: what runs in the target time,
 // and fits the execution time that is left, or that will be when some is again.
 func (g *governor) sizeOf(f *figures, now time.Time, method string) int {
+	seconds, known := f.cost(method)
+	if !known { // of which a few are sent; what else is in the batch goes, too
+		return maxBatch
+	}
 	size := f.cut(method, g.limits)
-	seconds, _ := f.cost(method)
 	if g.limits.Operating <= 0 || seconds <= 0 {
 		return size
 	}

@@ -191,6 +191,7 @@ func (g *governor) choose(f *figures, now time.Time, t *ticket, methods []string
 	if len(p.methods) > 0 {
 		t.methods = p.methods
 		g.expect(f, now, t)
+		f.probe(t.methods, now.Add(2*g.limits.Request))
 		return chosen, 0
 	}
 	wait := time.Duration(-1)
@@ -232,8 +233,13 @@ type packing struct {
 	waits   map[string]time.Duration // by method, as far as known
 }
 
-// wait is how long until enough is left for a method.
+// wait is how long until enough is left for a method, and its cost is known if
+// somebody is finding it out: few of an unknown kind go at once, and more of them
+// beside those would be requests wasted.
 func (p *packing) wait(method string) time.Duration {
+	if until, probed := p.figures.Probes[method]; probed && until > p.now.UnixNano() {
+		return time.Duration(until - p.now.UnixNano())
+	}
 	if p.limits.Operating <= 0 {
 		return p.blocked(method)
 	}
@@ -333,8 +339,20 @@ func (g *governor) expect(f *figures, leaves time.Time, t *ticket) {
 	}
 }
 
+// probe notes that the cost of methods which is not known yet soon will be.
+func (f *figures) probe(methods []string, until time.Time) {
+	for _, method := range methods {
+		if _, known := f.cost(method); !known {
+			f.Probes[method] = until.UnixNano()
+		}
+	}
+}
+
 // drop takes back what a ticket set aside, and says what that was by account.
 func (g *governor) drop(f *figures, t *ticket) map[string]float64 {
+	for _, method := range t.methods {
+		delete(f.Probes, method)
+	}
 	dropped := map[string]float64{}
 	for account, m := range f.Methods {
 		if p, ok := m.Pending[t.id]; ok {

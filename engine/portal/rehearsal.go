@@ -2,6 +2,7 @@ package portal
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -18,7 +19,8 @@ type rehearsal struct {
 	writes   []string
 	flying   map[string]flight // by ticket
 	requests int
-	waits    map[string]time.Duration // by what was waited for
+	bucket   time.Duration            // that requests waited for the bucket
+	waits    map[string]time.Duration // that they waited for execution time, by method
 }
 
 // flight is a request that was imagined to leave.
@@ -57,12 +59,11 @@ func (f *figures) copied() figures {
 
 // BatchSize implements [engine.Rehearsal].
 func (r *rehearsal) BatchSize() int {
-	methods := r.writes
-	if len(methods) == 0 {
-		methods = []string{methodAdd}
+	if len(r.writes) == 0 {
+		return r.figures.firstBatch(r.limits)
 	}
 	size := maxBatch * maxImport
-	for _, method := range methods {
+	for _, method := range r.writes {
 		size = min(size, r.sizeOf(&r.figures, r.began, method))
 	}
 	return size
@@ -84,7 +85,7 @@ func (r *rehearsal) Write(now time.Time, methods []string) (carried []bool, answ
 	t := r.newTicket()
 	chosen, wait := r.choose(&r.figures, now, t, sent, nil)
 	if chosen == nil {
-		r.waits["execution_time"] += wait
+		r.waits[sent[0]] += wait
 		return nil, time.Time{}, wait
 	}
 	r.writes = distinct(sent)
@@ -119,7 +120,7 @@ func (r *rehearsal) newTicket() *ticket {
 // leave has a request take its slot in the bucket, and says when it is answered.
 func (r *rehearsal) leave(now time.Time, t *ticket) time.Time {
 	t.slot = r.figures.Bucket.take(now, r.limits)
-	r.waits["bucket"] += t.slot.wait
+	r.bucket += t.slot.wait
 	left := now.Add(t.slot.wait)
 	r.expect(&r.figures, left, t)
 	took := r.figures.Overhead.Seconds
@@ -165,11 +166,20 @@ const minBilled = 0.1
 // Forecast implements [engine.Rehearsal].
 func (r *rehearsal) Forecast(ended time.Time) engine.Forecast {
 	f := engine.Forecast{Requests: r.requests, Seconds: ended.Sub(r.began).Seconds(), LimitedBy: "none"}
-	switch bucket, execution := r.waits["bucket"], r.waits["execution_time"]; {
-	case execution.Seconds() > f.Seconds/20:
+	method, longest := "", time.Duration(0)
+	for m, wait := range r.waits {
+		if wait > longest || (wait == longest && m < method) {
+			method, longest = m, wait
+		}
+	}
+	switch part := seconds(f.Seconds / 20); {
+	case longest > part && r.limits.Operating > 0:
 		f.LimitedBy = "execution_time"
-	case bucket > 0 && bucket.Seconds() > f.Seconds/20:
+		cost := seconds(r.figures.guess(method)).Round(time.Millisecond)
+		f.Limit = fmt.Sprintf("execution time: %s may run %s in %s, and a call takes %s", method, r.limits.Operating, r.limits.Window, cost)
+	case r.bucket > part && r.limits.Rate > 0:
 		f.LimitedBy = "bucket"
+		f.Limit = fmt.Sprintf("%g requests a second after %g at once", r.limits.Rate, r.limits.Burst)
 	}
 	return f
 }

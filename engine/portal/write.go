@@ -13,13 +13,13 @@ import (
 const codeNotSent = "BXFLOW_NOT_SENT"
 
 // BatchSize implements [engine.Writer]. Until something was written it is that
-// of additions.
+// of additions, or that of a probe while their cost is not known.
 func (c *Client) BatchSize() int {
 	c.mu.Lock()
 	methods := c.writes
 	c.mu.Unlock()
 	if len(methods) == 0 {
-		methods = []string{methodAdd}
+		return c.governor.firstBatch()
 	}
 	return c.governor.batchSize(methods)
 }
