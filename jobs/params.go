@@ -16,8 +16,10 @@ import (
 	"github.com/bxflow/bxflow/engine/expression"
 )
 
-// paramTypes are the types that a parameter can have.
-func paramTypes() []string { return []string{"string", "int", "float", "bool", "date", "path", "enum"} }
+// paramTypes are the types that a parameter can have. A float is a number by its older name.
+func paramTypes() []string {
+	return []string{"string", "number", "int", "bool", "date", "path", "enum", "float"}
+}
 
 // params reads the parameters and gives them their values: from the command line, else the default.
 func (d *decoder) params(n *node) {
@@ -37,7 +39,11 @@ func (d *decoder) params(n *node) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.options.Params)) {
 		if !slices.Contains(known, name) {
-			d.fault(engine.Pos{}, expression.Suggest(name, known), "the job has no parameter %q", name)
+			hint := "the job has none: leave it out"
+			if len(known) > 0 {
+				hint = expression.Suggest(name, slices.Clone(known))
+			}
+			d.fault(engine.Pos{}, hint, "--param %s: the job has no parameter %q", name, name)
 		}
 	}
 }
@@ -77,6 +83,25 @@ type paramKind struct {
 	values []string
 }
 
+// example is a value that would do, for messages.
+func (k paramKind) example() string {
+	switch k.kind {
+	case "int":
+		return "12"
+	case "number", "float":
+		return "1234.5"
+	case "bool":
+		return "true"
+	case "date":
+		return "2026-11-23"
+	case "enum":
+		return strings.Join(k.values, "|")
+	case "path":
+		return "FILE"
+	}
+	return "…"
+}
+
 // paramValue finds a parameter's value. The default is checked even where another value was given.
 func (d *decoder) paramValue(key engine.Word, k paramKind, fallback *node, required bool) {
 	if fallback != nil {
@@ -85,7 +110,11 @@ func (d *decoder) paramValue(key engine.Word, k paramKind, fallback *node, requi
 		} else if w := d.word(fallback, k.what); w.Text != "" {
 			value, err := d.fallback(k, w.Text)
 			if err != nil {
-				d.fault(w.Pos, "", "default of %s: %v", k.what, err)
+				hint := "write default: " + k.example()
+				if k.kind == "path" {
+					hint = "" // the error says it
+				}
+				d.fault(w.Pos, hint, "default of %s: %v", k.what, err)
 			}
 			d.job.Params[key.Text] = value
 		}
@@ -95,11 +124,11 @@ func (d *decoder) paramValue(key engine.Word, k paramKind, fallback *node, requi
 	case ok:
 		value, err := d.given(k, given)
 		if err != nil {
-			d.fault(key.Pos, "", "%s: %v", k.what, err)
+			d.fault(key.Pos, fmt.Sprintf("write --param %s=%s", key.Text, k.example()), "--param %s: %v", key.Text, err)
 		}
 		d.job.Params[key.Text] = value
 	case fallback == nil && !d.options.CheckOnly:
-		hint := fmt.Sprintf("give it: --param %s=…", key.Text)
+		hint := fmt.Sprintf("give it: --param %s=%s", key.Text, k.example())
 		if !required {
 			hint += ", or a default:"
 		}
@@ -148,10 +177,10 @@ func (d *decoder) parse(k paramKind, text string) (any, error) {
 			return n, nil
 		}
 		return nil, fmt.Errorf("%q is not a whole number", text)
-	case "float":
+	case "number", "float":
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, fmt.Errorf("%q is not a number", text)
+			return nil, fmt.Errorf("%q is not a number with a decimal point", text)
 		}
 		return f, nil
 	case "bool":
@@ -162,7 +191,7 @@ func (d *decoder) parse(k paramKind, text string) (any, error) {
 	case "date":
 		t, err := time.ParseInLocation(time.DateOnly, text, d.zone())
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a date like 2006-01-02", text)
+			return nil, fmt.Errorf("%q is not a date", text)
 		}
 		return t, nil
 	case "enum":
@@ -190,7 +219,7 @@ func staticType(kind string) expression.Type {
 	switch kind {
 	case "int":
 		return expression.Int
-	case "float":
+	case "number", "float":
 		return expression.Float
 	case "bool":
 		return expression.Bool

@@ -42,8 +42,8 @@ func TestParse_problems(t *testing.T) {
 		"guards":                  {"guard: [plan.delet == 0, plan.rows, row.x == 1]\n" + withSteps("  - select: deal\n"), []string{`a.yaml:1:14: unknown field "delet" of plan; did you mean "delete"?`, `a.yaml:1:26: a condition must be true or false, this is whole number; compare it with something, for instance == "sim"`, "a.yaml:1:37: there is no row here; only the steps below a `read` have one"}},
 		"environment":             {"env: [TEAM, HOME]\n" + withSteps("  - select: deal\n    where: {a: '${{ env.USER }}'}\n"), []string{`a.yaml:1:13: environment variable "HOME" is not set; set it before the job is started`, `a.yaml:6:25: step deal: environment variable "USER" is not listed; list it under env:`}},
 		"params": {"params: {a: {type: int, default: x}, b: {type: enum}, c: {}, d: {type: date, default: 1.2.3}, e: {defalt: 1}}\n" + withSteps("  - select: deal\n"), []string{
-			`a.yaml:1:34: default of parameter "a": "x" is not a whole number`, `a.yaml:1:41: parameter "b" is of type enum; an enum, and nothing else, has values: [a, b]`,
-			`a.yaml:1:55: parameter "c" has no value; give it: --param c=…, or a default:`, `a.yaml:1:87: default of parameter "d": "1.2.3" is not a date like 2006-01-02`,
+			`a.yaml:1:34: default of parameter "a": "x" is not a whole number; write default: 12`, `a.yaml:1:41: parameter "b" is of type enum; an enum, and nothing else, has values: [a, b]`,
+			`a.yaml:1:55: parameter "c" has no value; give it: --param c=…, or a default:`, `a.yaml:1:87: default of parameter "d": "1.2.3" is not a date; write default: 2026-11-23`,
 			`a.yaml:1:95: parameter "e" has no value; give it: --param e=…, or a default:`, `a.yaml:1:99: parameter "e" has no key "defalt"; did you mean "default"?`,
 		}},
 
@@ -140,7 +140,7 @@ func TestParse_unknownParamOnTheCommandLine(t *testing.T) {
 	o := options()
 	o.Params = map[string]string{"fle": "x"}
 	ps := problems(t, "params: {file: {default: x}}\n"+withSteps("  - select: deal\n"), o)
-	if want := `a.yaml: the job has no parameter "fle"; did you mean "file"?`; ps[0].Error() != want || len(ps) != 1 {
+	if want := `a.yaml: --param fle: the job has no parameter "fle"; did you mean "file"?`; ps[0].Error() != want || len(ps) != 1 {
 		t.Errorf("got %v, want %s", ps, want)
 	}
 }

@@ -127,6 +127,9 @@ func (a *app) params() (map[string]string, error) {
 		if !ok || name == "" {
 			return nil, usage("--param %q is not name=value", p)
 		}
+		if before, twice := params[name]; twice && before != value {
+			return nil, usage("--param %s is both %q and %q; keep one", name, before, value)
+		}
 		params[name] = value
 	}
 	return params, nil

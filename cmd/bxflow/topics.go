@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 func topics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesHelp},
+		{Use: "params", Short: "How a job takes parameters", Long: paramsHelp},
 		{Use: "portals", Short: "How a portal is named and described", Long: portalsHelp},
 	}
 }
@@ -22,6 +23,22 @@ const exitCodesHelp = `Exit codes:
   130  interrupted by Ctrl-C or SIGTERM: stopped at a safe point
 
 Results go to standard output, everything else to standard error.`
+
+const paramsHelp = `A job lists its parameters, each with a type; --param name=value sets one:
+
+  params:
+    file:  {type: path, required: true}
+    since: {type: date, default: 2026-01-31}
+    tier:  {type: enum, values: [gold, silver], default: gold}
+    rise:  {type: number, default: 7.5}
+    again: {type: bool, default: false}
+
+  bxflow plan job.yaml --param file=clients.csv --param tier=silver
+
+The types are string (the default), number, int, bool, date, path and enum; float
+is a number. A parameter without a default must be given. Expressions use them as
+params.file. A path of the command line is relative to the present folder, else to
+the job's; one in the job file may not leave the job's folder.`
 
 const portalsHelp = `A portal is named by --portal, else by the job's portal:, else by BXFLOW_PORTAL;
 without any of them it is the built-in sandbox. It is one of
