@@ -71,7 +71,10 @@ func (o OnError) Exceeded(failed, rows int) bool {
 // Stream is a source of records and the steps that work on each of them.
 type Stream struct {
 	Source *SourceSpec
-	Steps  []*StepSpec
+	// Vars are the job's variables that the steps use, in the file's order. Each
+	// stream has its own copy, compiled against what its records have.
+	Vars  []*Var
+	Steps []*StepSpec
 }
 
 // Common are the keys that every step may have.
@@ -114,7 +117,7 @@ func (s *StepSpec) Uses() []string {
 	for _, e := range s.allExprs() {
 		for _, u := range e.Uses() {
 			switch u.Name {
-			case "row", "params", "env", "now":
+			case "row", "params", "env", "now", "vars":
 			default:
 				if !u.Optional { // client?.id is null where there is no client
 					add(u.Name)

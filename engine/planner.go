@@ -285,7 +285,15 @@ func (p *Planning) holdSource(ctx context.Context, chunk []*Record) error {
 			held = append(held, h)
 		}
 	}
-	return p.Overlay(ctx, held)
+	if err := p.Overlay(ctx, held); err != nil || len(held) == 0 || len(p.shape.stream.Vars) == 0 {
+		return err
+	}
+	for _, r := range chunk { // now that variables can see the item
+		env := p.Env(r)
+		p.addVars(env)
+		r.env["vars"] = env["vars"]
+	}
+	return nil
 }
 
 // ready returns the records for which the step in hand is to be planned: its
@@ -336,5 +344,6 @@ func (p *Planning) baseEnv(r *Record) expression.Env {
 	if p.shape.columned {
 		env["row"] = r.Row
 	}
+	p.addVars(env)
 	return env
 }

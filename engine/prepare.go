@@ -31,6 +31,7 @@ type streamShape struct {
 	planned  map[string]bool    // step ids whose item may not exist yet
 	needs    map[string]map[string]bool
 	aliases  map[string]map[string]string // step id → name in expressions → REST name
+	vars     map[string]expression.Type   // nil: there are none, or not yet
 	columned bool
 	open     bool // the header could not be read: any column may be there
 }
@@ -161,6 +162,7 @@ func (p *Prepare) scope() expression.Scope {
 	s := expression.Scope{
 		Params: p.Job.ParamTypes, Env: slices.Sorted(maps.Keys(p.Job.Env)),
 		Items: map[string]*expression.Record{}, Planned: p.shape.planned,
+		Vars: p.shape.vars,
 	}
 	if p.shape.columned {
 		s.Row = &expression.Record{Fields: map[string]expression.Type{}, Open: p.shape.open, Other: expression.String}
@@ -289,6 +291,7 @@ func prepareJob(job *Job, catalog *Catalog) ([]*streamShape, []string, error) {
 		p := &Prepare{Job: job, Catalog: catalog, shape: shape, problems: &problems, warnings: &warnings}
 		p.common = &stream.Source.Common
 		stream.Source.Source.Prepare(p)
+		p.compileVars()
 		for _, spec := range stream.Steps {
 			p.common = &spec.Common
 			p.compile(spec.allExprs(), p.scope())

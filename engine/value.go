@@ -64,6 +64,20 @@ func (v *Value) Literal() (text string, ok bool) {
 	return v.template.Literal()
 }
 
+// Type is what is known of the value once it is compiled.
+func (v *Value) Type() expression.Type {
+	switch {
+	case v.IsList:
+		return expression.List
+	case v.template == nil:
+		return expression.Any
+	}
+	if program, ok := v.template.Whole(); ok {
+		return program.Type()
+	}
+	return expression.String
+}
+
 // Eval returns the value for one record: nil for null, a []any for a list, the
 // expression's own value, text, [expression.Omitted], [expression.Ref] or
 // [expression.Text]. A literal comes back as its source text.

@@ -14,7 +14,7 @@ import (
 // fileKeys are the keys of a job file.
 func fileKeys() []string {
 	return []string{
-		"version", "name", "description", "portal", "params", "env", "mode", "schedule", "on_error", "guard", "steps",
+		"version", "name", "description", "portal", "params", "env", "vars", "mode", "schedule", "on_error", "guard", "steps",
 	}
 }
 
@@ -40,7 +40,7 @@ func (d *decoder) file(root *node) {
 		d.fault(root.pos, "add steps:, beginning with `read` or `select`", "the job has no steps")
 		return
 	}
-	d.steps(parts["steps"])
+	d.steps(parts["steps"], d.vars(parts["vars"]))
 }
 
 // entries gives the values of a mapping by key, and reports keys that there are not.

@@ -346,3 +346,32 @@ func TestLoad(t *testing.T) {
 		}
 	}
 }
+
+// A stream has the variables that its steps use, those that they are made of included, and no others: what is wrong
+// with the others for its records is nothing to it.
+func TestParse_vars(t *testing.T) {
+	t.Parallel()
+	job := parse(t, "version: 1\nname: a\nvars:\n  cell: ${{ row.a }}\n  text: a ${{ vars.cell }}\n  item: ${{ deal.title }}\nsteps:\n"+`
+  - read: a.csv
+    key: a
+  - create: contact
+    when: vars.text != ""
+  - select: deal
+  - update: deal
+    set: {comments: "${{ vars.item }}"}
+`, options())
+	var got [][]string
+	for _, s := range job.Streams {
+		var names []string
+		for _, v := range s.Vars {
+			names = append(names, v.Name.Text)
+		}
+		got = append(got, names)
+	}
+	if diff := cmp.Diff([][]string{{"cell", "text"}, {"item"}}, got); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+	if len(job.Warnings) != 0 {
+		t.Errorf("warnings %v", job.Warnings)
+	}
+}

@@ -29,6 +29,7 @@ func Schema(kinds []engine.StepKind) ([]byte, error) {
 			"portal":      text("A name, a webhook URL, sandbox or sandbox:memory."),
 			"params":      object{"type": "object", "additionalProperties": paramSchema(), "description": "Typed inputs, given by --param name=value."},
 			"env":         object{"type": "array", "items": object{"type": "string"}, "description": "Environment variables that expressions may use."},
+			"vars":        object{"type": "object", "additionalProperties": ref("value"), "description": "Named expressions, worked out once for each record. Steps use them as vars.name."},
 			"mode":        object{"enum": []string{"apply", "plan"}, "default": "apply", "description": "What a scheduled job does: plan writes nothing."},
 			"schedule":    scheduleSchema(),
 			"on_error":    ref("onError"),

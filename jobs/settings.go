@@ -191,7 +191,7 @@ func (d *stepDecoder) forgotten(n *node, name string) {
 	if !n.plain || strings.Contains(n.text, "${{") {
 		return
 	}
-	bare := regexp.MustCompile(`^(row|params|env)\.[\pL_][\pL\d_]*$`)
+	bare := regexp.MustCompile(`^(row|params|env|vars)\.[\pL_][\pL\d_]*$`)
 	if bare.MatchString(n.text) {
 		d.warn(n.pos, "", fmt.Sprintf("write ${{ %s }} for its value, or put the text in quotes", n.text), "%s is the text %q", name, n.text)
 		return

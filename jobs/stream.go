@@ -20,7 +20,7 @@ func stepKeys() []string { return []string{"id", "name", "when", "on_error"} }
 const sourceKeys = 2
 
 // steps reads the list of steps and divides it into streams.
-func (d *decoder) steps(n *node) {
+func (d *decoder) steps(n *node, vars []*variable) {
 	const remedy = "begin with `- read: …` or `- select: …`"
 	switch {
 	case n.shape != list:
@@ -30,17 +30,20 @@ func (d *decoder) steps(n *node) {
 		d.fault(n.pos, remedy, "steps is empty")
 		return
 	}
-	s := &stepper{decoder: d, ids: make(map[string]made), writes: make(map[string]engine.Word)}
+	s := &stepper{decoder: d, vars: vars, ids: make(map[string]made), writes: make(map[string]engine.Word)}
 	s.reserve(n.items)
 	for _, item := range n.items {
 		s.step(item)
 	}
+	s.closeVars()
 }
 
 // stepper reads steps one after the other.
 type stepper struct {
 	*decoder
 	stream *engine.Stream
+	vars   []*variable
+	views  []*varView // as the stream sees them
 	index  int
 	ids    map[string]made        // steps above, by id, of all streams
 	taken  []string               // ids that the job writes, and those given so far
@@ -167,6 +170,7 @@ func (s *stepper) source(n *node, source engine.Source, d *stepDecoder) {
 		spec.Exprs = append(spec.Exprs, p.expr)
 	}
 	s.ids[spec.ID] = made{stream: s.stream, entity: source.Makes(), pos: spec.Pos}
+	s.openVars()
 }
 
 // openRow is a row whose columns are not known yet. All cells are text.
@@ -296,6 +300,20 @@ func (s *stepper) holders() []string {
 
 // expressions checks a step's expressions against what is above it.
 func (s *stepper) expressions(spec *engine.StepSpec, n *node, d *stepDecoder) {
+	scope := s.streamScope()
+	for _, p := range slices.Concat(d.exprs, d.rows) {
+		s.compile(p, scope, spec.ID)
+		spec.Exprs = append(spec.Exprs, p.expr)
+		s.useVars(p.expr)
+	}
+	if spec.When != nil {
+		s.compile(placed{spec.When, entry(n, "when")}, scope, spec.ID)
+		s.useVars(spec.When)
+	}
+}
+
+// streamScope is what the next step of the stream may use.
+func (s *stepper) streamScope() expression.Scope {
 	scope := s.scope()
 	if source := s.stream.Source; source == nil || source.Source.Makes() == "" {
 		scope.Row = openRow()
@@ -306,13 +324,8 @@ func (s *stepper) expressions(spec *engine.StepSpec, n *node, d *stepDecoder) {
 			scope.Planned[id] = m.planned
 		}
 	}
-	for _, p := range slices.Concat(d.exprs, d.rows) {
-		s.compile(p, scope, spec.ID)
-		spec.Exprs = append(spec.Exprs, p.expr)
-	}
-	if spec.When != nil {
-		s.compile(placed{spec.When, entry(n, "when")}, scope, spec.ID)
-	}
+	scope.Vars = s.varTypes()
+	return scope
 }
 
 // remember makes a step known to those below it.

@@ -128,6 +128,10 @@ func (a *analysis) unknown(n ast.Node, name string) {
 		a.fault(n, hint, "there is no row here")
 		return
 	}
+	if name == nameVars {
+		a.fault(n, "list them under vars:; steps below a `read` or `select` see them", "there are no variables here")
+		return
+	}
 	if name == namePlan {
 		a.fault(n, "use it under guard:", "there is no plan here")
 		return
@@ -189,6 +193,11 @@ func (a *analysis) use(n *ast.MemberNode, use Use) {
 			a.fault(n.Property, hint, "unknown column %q", use.Member)
 		case nameParams:
 			a.fault(n.Property, hint, "unknown parameter %q", use.Member)
+		case nameVars:
+			if hint == "" {
+				hint = "name it under vars:, above those that use it"
+			}
+			a.fault(n.Property, hint, "unknown variable %q", use.Member)
 		case nameEnv:
 			a.fault(n.Property, "list it under env:", "environment variable %q is not listed", use.Member)
 		default:
@@ -315,6 +324,11 @@ func (a *analysis) record(name string) *Record {
 		return &Record{Fields: a.scope.Params}
 	case nameEnv:
 		return envRecord(a.scope.Env)
+	case nameVars:
+		if a.scope.Vars == nil {
+			return nil
+		}
+		return &Record{Fields: a.scope.Vars}
 	}
 	return itemRecord(a.scope.Items[name])
 }
@@ -335,6 +349,9 @@ func (a *analysis) names() []string {
 	}
 	if a.scope.Row != nil {
 		names = append(names, nameRow)
+	}
+	if a.scope.Vars != nil {
+		names = append(names, nameVars)
 	}
 	if a.scope.Plan != nil {
 		names = append(names, namePlan)

@@ -26,6 +26,7 @@ const (
 	nameRow    = "row"
 	nameParams = "params"
 	nameEnv    = "env"
+	nameVars   = "vars"
 	namePlan   = "plan"
 	nameNow    = "now"
 	nameNull   = "null"
@@ -140,6 +141,9 @@ func environment(scope Scope) types.Map {
 	}
 	if scope.Row != nil {
 		env[nameRow] = recordType(scope.Row)
+	}
+	if scope.Vars != nil {
+		env[nameVars] = recordType(&Record{Fields: scope.Vars})
 	}
 	if scope.Plan != nil {
 		env[namePlan] = recordType(scope.Plan)
@@ -335,7 +339,7 @@ func CheckName(name string) error {
 	switch name {
 	case "":
 		return fmt.Errorf("%q is empty; use letters, digits and underscores", name)
-	case nameRow, nameParams, nameEnv, namePlan, nameNow, nameNull,
+	case nameRow, nameParams, nameEnv, nameVars, namePlan, nameNow, nameNull,
 		"nil", "true", "false", "not", "and", "or", "in", "let", "if", "else", "matches", "contains", "startsWith", "endsWith":
 		return fmt.Errorf("%q is a word of the expression language; choose another name", name)
 	}

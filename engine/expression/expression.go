@@ -5,7 +5,7 @@
 // with or without ${{ … }} in it, into a [Template]. Both report faults as [Errors], each with its line and column in
 // the text that was given and, where one is known, the remedy. Eval reports one [*Error].
 //
-// An expression sees `row` (or the ids of the steps above it), `params`, `env`, `plan` (guards only), `now` (the frozen
+// An expression sees `row` (or the ids of the steps above it), `params`, `env`, `vars`, `plan` (guards only), `now` (the frozen
 // time, written `now` or `now()`), `null`, and the functions of [Functions]. A record is used by naming one of its
 // members, `row.cpf` or `row["e mail"]`, never as a whole, so that [Program.Uses] is complete. Methods, ranges beyond
 // [MaxRange], predicates nested deeper than two, and text over [MaxText] bytes are refused: an expression cannot run
@@ -81,13 +81,14 @@ type Scope struct {
 	// Planned are the step ids whose item may not exist before the plan is applied. Their `.id` must stand alone.
 	Planned map[string]bool
 	Params  map[string]Type
-	Env     []string // names of environment variables that the job lists
-	Plan    *Record  // the plan's figures; nil everywhere but in guards
+	Env     []string        // names of environment variables that the job lists
+	Vars    map[string]Type // the job's variables; nil: there are none
+	Plan    *Record         // the plan's figures; nil everywhere but in guards
 }
 
 // Env holds the values of one evaluation: "now" (a [time.Time]; its location is the zone of dates), "row", "params",
-// "env", "plan" and one entry for each step id, each of them a map[string]any or map[string]string. A step that holds
-// no item for this record has no entry. The "id" of an item that does not exist yet is a [Ref].
+// "env", "vars", "plan" and one entry for each step id, each of them a map[string]any or map[string]string. A step that holds
+// no item for this record has no entry. The "id" of an item that does not exist yet is a [Ref]. A variable that could not be worked out is an error.
 type Env map[string]any
 
 // Ref stands for the id of an item that does not exist yet: the one that Step makes of the same record.

@@ -36,7 +36,7 @@ func (p *Program) Ref() (step string, ok bool) {
 		return "", false
 	}
 	switch p.direct.Name {
-	case nameRow, nameParams, nameEnv, namePlan:
+	case nameRow, nameParams, nameEnv, nameVars, namePlan:
 		return "", false
 	}
 	return p.direct.Name, true
@@ -165,10 +165,18 @@ func member(env Env, use Use) (any, *Error) {
 	case map[string]string:
 		value, ok = record[use.Member]
 	}
+	if fault, failed := value.(error); failed {
+		return nil, unusable(fault, use)
+	}
 	if ok {
 		return value, nil
 	}
 	return nil, absent(env[use.Name], use)
+}
+
+// unusable says why a variable has no value.
+func unusable(err error, use Use) *Error {
+	return &Error{Line: use.Line, Column: use.Column, Msg: err.Error(), cause: err}
 }
 
 // absent says why a record has no such member.
