@@ -80,6 +80,7 @@ type decoder struct {
 	lines    []string
 	job      *engine.Job
 	problems engine.Problems
+	kinds    map[string]paramKind // of the job's parameters
 }
 
 // longestQuote is the number of characters that a message quotes of anything.
@@ -111,7 +112,11 @@ func (d *decoder) line(n int) string {
 // located adds the file and the source lines to problems.
 func (d *decoder) located(problems engine.Problems) engine.Problems {
 	for i := range problems {
-		problems[i].File, problems[i].Line = d.job.File, d.line(problems[i].Pos.Line)
+		at := &problems[i].Pos
+		problems[i].File, problems[i].Line = d.job.File, d.line(at.Line)
+		if at.Line > 0 { // a line that was mended for YAML is longer than the file's
+			at.Column = min(at.Column, len([]rune(problems[i].Line))+1)
+		}
 	}
 	return problems
 }
