@@ -28,6 +28,7 @@ type Job struct {
 	OnError    OnError
 	Guards     []*Predicate
 	Streams    []*Stream
+	Tests      []*Test
 	Warnings   []Problem // what is allowed and probably not meant
 }
 

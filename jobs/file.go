@@ -14,7 +14,7 @@ import (
 // fileKeys are the keys of a job file.
 func fileKeys() []string {
 	return []string{
-		"version", "name", "description", "portal", "params", "env", "vars", "mode", "schedule", "on_error", "guard", "steps",
+		"version", "name", "description", "portal", "params", "env", "vars", "mode", "schedule", "on_error", "guard", "steps", "tests",
 	}
 }
 
@@ -41,6 +41,7 @@ func (d *decoder) file(root *node) {
 		return
 	}
 	d.steps(parts["steps"], d.vars(parts["vars"]))
+	d.tests(parts["tests"])
 }
 
 // entries gives the values of a mapping by key, and reports keys that there are not.

@@ -28,6 +28,7 @@ func FuzzParse(f *testing.F) {
 		"version: 1\nname: a\nsteps:\n  - read: a\n  - import: c\n    match: [[]]\n    fields: {a: {{ b }}}", "? [a]\n: b", "<<: {a: 1}", "a: 'x",
 		"params: {a: {type: enum, values: []}}\nguard: [null, [1]]\nschedule: null\non_error: {stop_after: NaN%}", "a: b: c", "\ta", "version: 1\nname: a\nenv: TEAM\nguard: env.TEAM + 1\nsteps:\n  - read: ${{ env.TEAM", strings.Repeat("[", 200),
 		"version: 1\nname: a\nsteps:\n  - select: deal\n    id: é\n  - update: é\n    when: |\n      a\n      b\n    set: {}",
+		"version: 1\nname: a\nvars: {a: [x, '${{ vars.b }}'], b: '${{ row.c }}', c: null}\nsteps:\n  - select: deal\n  - update: deal\n    set: {a: '${{ vars.a }}'}\n  - read: x\n  - create: lead\n    fields: {b: '${{ vars.b + vars.a }}'}\ntests:\n  - {name: x, now: 2026-11-23, env: {a: b}, params: {c: d}, rows: {read: [{c: 1}, []]}, portal: [{create: deal}, {create: {}}], expect: [{create: lead, row: 0, fields: {a: 1}}]}",
 	} {
 		f.Add(seed)
 	}

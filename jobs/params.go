@@ -26,6 +26,7 @@ func (d *decoder) params(n *node) {
 	d.job.Params = make(map[string]any)
 	d.job.ParamTypes = make(map[string]expression.Type)
 	d.job.GivenPaths = make(map[string]bool)
+	d.kinds = make(map[string]paramKind)
 	if n != nil && n.shape != mapping {
 		d.fault(n.pos, "write name: {type: string}", "params is a mapping of names, not %s", n.describe())
 		return
@@ -73,7 +74,8 @@ func (d *decoder) param(key engine.Word, n *node) {
 	if required && parts["default"] != nil {
 		d.fault(parts["default"].pos, "leave one out", "%s is required and has a default", what)
 	}
-	d.paramValue(key, paramKind{what, kind, values}, parts["default"], required)
+	d.kinds[key.Text] = paramKind{what, kind, values}
+	d.paramValue(key, d.kinds[key.Text], parts["default"], required)
 }
 
 // paramKind is what a parameter's value must be.

@@ -41,6 +41,7 @@ func Schema(kinds []engine.StepKind) ([]byte, error) {
 				"type": "array", "minItems": 1, "items": stepSchema(kinds),
 				"description": "Streams: read or select begins one, the steps below work on its records.",
 			},
+			"tests": object{"type": "array", "items": testSchema(kinds), "description": "Examples of what the job does, for bxflow test."},
 		},
 		"$defs": definitions(),
 	}
@@ -99,6 +100,45 @@ func paramSchema() object {
 			"required":    object{"type": "boolean"},
 			"values":      object{"type": "array", "items": ref("word"), "description": "What an enum may be."},
 			"description": object{"type": "string"},
+		},
+	}
+}
+
+// testSchema describes one test.
+func testSchema(kinds []engine.StepKind) object {
+	rows := object{"type": "array", "items": object{"type": "object", "additionalProperties": ref("scalar")}}
+	var given []object
+	for _, kind := range kinds {
+		if kind.Verb == givenVerb {
+			given = append(given, kindSchema(kind))
+		}
+	}
+	expected := object{
+		"row":    object{"type": "integer", "minimum": 1, "description": "The row that it comes from, from 1."},
+		"fields": ref("fields"),
+		"error":  text("A part of the reason why the row is invalid, skipped or in conflict."),
+	}
+	var one []object
+	for _, kind := range expectable() {
+		expected[kind] = object{"type": "string", "description": "The id of a step that plans this."}
+		one = append(one, object{"required": []string{kind}})
+	}
+	return object{
+		"type": "object", "additionalProperties": false, "required": []string{"name", "expect"},
+		"properties": object{
+			"name":   object{"type": "string"},
+			"params": object{"type": "object", "additionalProperties": ref("word")},
+			"env":    object{"type": "object", "additionalProperties": ref("word"), "description": "Values of environment variables. Others are blank."},
+			"now":    object{"type": "string", "description": "The day, or the time, on which the test takes place: 2026-11-23 or 2026-11-23T10:00:00Z."},
+			"portal": object{"type": "array", "items": object{"anyOf": given}, "description": "Items that are there before: steps of the verb create."},
+			"rows": object{
+				"description": "The rows of the job's read; of several, by the id of each.",
+				"anyOf":       []object{rows, {"type": "object", "additionalProperties": rows}},
+			},
+			"expect": object{
+				"type": "array", "description": "All that the job plans but what is unchanged or skipped, which may be named, too.",
+				"items": object{"type": "object", "additionalProperties": false, "properties": expected, "oneOf": one},
+			},
 		},
 	}
 }

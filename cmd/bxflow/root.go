@@ -58,7 +58,7 @@ func addCommands(root *cobra.Command, a *app) {
 		commands []*cobra.Command
 	}{
 		{"Jobs:", []*cobra.Command{
-			newValidateCommand(a), newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newResumeCommand(a), newRetryCommand(a), newUndoCommand(a), newRunsCommand(a), newShowCommand(a),
+			newValidateCommand(a), newTestCommand(a), newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newResumeCommand(a), newRetryCommand(a), newUndoCommand(a), newRunsCommand(a), newShowCommand(a),
 		}},
 		{"Schedules:", []*cobra.Command{newServeCommand(a), newScheduleCommand(a)}},
 		{"Portals:", []*cobra.Command{newPortalCommand(a), newExportCommand(a), newCallCommand(a), newSandboxCommand(a)}},

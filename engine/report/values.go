@@ -202,3 +202,8 @@ func Name(c *engine.Catalog, typeID int, field string, v any) string {
 	}
 	return strings.Join(found, ", ")
 }
+
+// Value is the text of a field's value, with the name that an id stands for.
+func Value(c *engine.Catalog, typeID int, field string, v any) string {
+	return names{c}.value(typeID, field, v)
+}
