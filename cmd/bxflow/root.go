@@ -58,6 +58,7 @@ func addCommands(root *cobra.Command, a *app) {
 		commands []*cobra.Command
 	}{
 		{"Jobs:", []*cobra.Command{
+			newInitCommand(a),
 			newValidateCommand(a), newTestCommand(a), newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newResumeCommand(a), newRetryCommand(a), newUndoCommand(a), newRunsCommand(a), newShowCommand(a),
 		}},
 		{"Schedules:", []*cobra.Command{newServeCommand(a), newScheduleCommand(a)}},
