@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type Job struct {
 	GivenPaths map[string]bool
 	ParamTypes map[string]expression.Type
 	Env        map[string]string // the environment's values of the names under env:
+	Includes   []FileInfo        // files with parts of the job
 	Mode       Mode
 	Schedule   *Schedule // nil: not scheduled
 	OnError    OnError
@@ -136,8 +138,10 @@ func (s *StepSpec) allExprs() []Expr {
 	return append(slices.Clone(s.Exprs), s.When)
 }
 
-// Pos is a place in a job file, both counted from 1. The zero Pos is unknown.
+// Pos is a place in a job file, or in a File that it includes, both numbers
+// counted from 1. The zero Pos is unknown.
 type Pos struct {
+	File         string
 	Line, Column int
 }
 
@@ -189,10 +193,7 @@ func (ps Problems) Err() error {
 		return nil
 	}
 	slices.SortStableFunc(ps, func(a, b Problem) int {
-		if a.Pos.Line != b.Pos.Line {
-			return a.Pos.Line - b.Pos.Line
-		}
-		return a.Pos.Column - b.Pos.Column
+		return cmp.Or(strings.Compare(a.Pos.File, b.Pos.File), a.Pos.Line-b.Pos.Line, a.Pos.Column-b.Pos.Column)
 	})
 	return ps
 }

@@ -19,6 +19,7 @@ type Header struct {
 	Job       string             `json:"job"`
 	JobFile   string             `json:"job_file"`
 	JobHash   string             `json:"job_hash"`
+	Includes  []FileInfo         `json:"includes,omitempty"` // files that the job includes
 	Params    map[string]string  `json:"params,omitempty"`
 	Portal    PortalInfo         `json:"portal"`
 	PortalRef string             `json:"portal_ref,omitempty"` // the portal's name in the job or on the command line; never a URL

@@ -122,7 +122,7 @@ func newHeader(o *PlanOptions, c *Catalog, warnings []string) *Header {
 		retries = o.Retry.Run
 	}
 	return &Header{
-		Format: PlanFormat, Retries: retries, Job: o.Job.Name, JobFile: o.Job.File, JobHash: o.Job.Hash, Params: params,
+		Format: PlanFormat, Retries: retries, Job: o.Job.Name, JobFile: o.Job.File, JobHash: o.Job.Hash, Includes: o.Job.Includes, Params: params,
 		Portal: c.Portal, PortalRef: o.PortalRef, Created: o.Now.UTC(), Expires: o.Now.UTC().Add(PlanLifetime),
 		Needs: o.Job.Needs(), Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
 	}

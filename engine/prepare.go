@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -46,7 +47,7 @@ func newStreamShape(s *Stream) *streamShape {
 // Problem reports a fault of the job at a place, with what to do about it.
 func (p *Prepare) Problem(pos Pos, hint, format string, args ...any) {
 	*p.problems = append(*p.problems, Problem{
-		File: p.Job.File, Pos: pos, Step: p.common.ID, Msg: fmt.Sprintf(format, args...), Hint: hint,
+		File: cmp.Or(pos.File, p.Job.File), Pos: pos, Step: p.common.ID, Msg: fmt.Sprintf(format, args...), Hint: hint,
 	})
 }
 
@@ -55,7 +56,7 @@ func (p *Prepare) Problem(pos Pos, hint, format string, args ...any) {
 func (p *Prepare) Fail(pos Pos, err error) {
 	if problems, ok := errors.AsType[Problems](err); ok {
 		for _, problem := range problems {
-			problem.File, problem.Step = p.Job.File, p.common.ID
+			problem.File, problem.Step = cmp.Or(problem.Pos.File, p.Job.File), p.common.ID
 			*p.problems = append(*p.problems, problem)
 		}
 		return

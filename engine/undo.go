@@ -88,7 +88,7 @@ func (u *undoing) newHeader() *Header {
 		u.steps[s.ID] = last - i
 	}
 	return &Header{
-		Format: PlanFormat, Job: h.Job, JobFile: h.JobFile, JobHash: h.JobHash, Portal: u.o.Catalog.Portal, PortalRef: u.o.PortalRef,
+		Format: PlanFormat, Job: h.Job, JobFile: h.JobFile, JobHash: h.JobHash, Includes: h.Includes, Portal: u.o.Catalog.Portal, PortalRef: u.o.PortalRef,
 		Created: u.o.Now.UTC(), Expires: u.o.Now.UTC().Add(PlanLifetime), Needs: h.Needs, Catalog: u.o.Catalog.Fingerprint(), Parts: u.o.Catalog.Parts(),
 		Undoes: u.o.RunID,
 	}

@@ -158,7 +158,7 @@ func problemsAt(pos Pos, err error) error {
 	for _, fault := range faults {
 		at := pos
 		if fault.Line > 1 {
-			at = Pos{Line: pos.Line + fault.Line - 1, Column: fault.Column}
+			at = Pos{File: pos.File, Line: pos.Line + fault.Line - 1, Column: fault.Column}
 		} else if fault.Column > 0 {
 			at.Column += fault.Column - 1
 		}

@@ -56,8 +56,7 @@ func Load(path string, o Options) (*engine.Job, error) {
 // Parse reads the text of a job file. The name is its path: messages show it, and paths in the job are relative to its
 // folder. Its error is [engine.Problems].
 func Parse(name string, text []byte, o Options) (*engine.Job, error) {
-	source := strings.TrimPrefix(string(text), "\uFEFF")
-	source = strings.ReplaceAll(source, "\r\n", "\n")
+	source := sourceOf(text)
 	sum := sha256.Sum256(text)
 	d := &decoder{
 		options: o,
@@ -74,10 +73,17 @@ func Parse(name string, text []byte, o Options) (*engine.Job, error) {
 	return d.job, nil
 }
 
+// sourceOf is a file's text without what editors put into it.
+func sourceOf(text []byte) string {
+	return strings.ReplaceAll(strings.TrimPrefix(string(text), "\uFEFF"), "\r\n", "\n")
+}
+
 // decoder fills a job from the nodes of its file.
 type decoder struct {
 	options  Options
+	from     string // of the nodes, where they are not the job file's
 	lines    []string
+	includes map[string][]string // the lines of files that the job includes
 	job      *engine.Job
 	problems engine.Problems
 	kinds    map[string]paramKind // of the job's parameters
@@ -114,6 +120,10 @@ func (d *decoder) located(problems engine.Problems) engine.Problems {
 	for i := range problems {
 		at := &problems[i].Pos
 		problems[i].File, problems[i].Line = d.job.File, d.line(at.Line)
+		if at.File != "" {
+			other := decoder{lines: d.includes[at.File]}
+			problems[i].File, problems[i].Line = at.File, other.line(at.Line)
+		}
 		if at.Line > 0 { // a line that was mended for YAML is longer than the file's
 			at.Column = min(at.Column, len([]rune(problems[i].Line))+1)
 		}

@@ -73,7 +73,10 @@ func definitions() object {
 			"description": "A value, ${{ expression }}, text with expressions in it, or a list of these. null clears a field.",
 			"anyOf":       []object{ref("scalar"), {"type": "array", "items": ref("scalar")}},
 		},
-		"fields": object{"type": "object", "additionalProperties": ref("value")},
+		"fields": object{
+			"type": "object", "additionalProperties": ref("value"),
+			"properties": object{includeKey: object{"allOf": []object{ref("words")}, "description": "A file, or several, with more fields. Those written here win."}},
+		},
 		"match": object{"anyOf": []object{
 			ref("word"), {"type": "array", "items": ref("words")},
 		}},

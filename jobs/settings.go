@@ -216,6 +216,10 @@ func (d *stepDecoder) fieldValues(n *node, name string) []engine.FieldValue {
 			d.fault(p.key.Pos, "write the name of a field", "a field of %s cannot be named by an expression", name)
 			continue
 		}
+		if p.key.Text == includeKey {
+			fields = append(fields, d.include(p.value, n.pairs, name)...)
+			continue
+		}
 		fields = append(fields, engine.FieldValue{Field: p.key, Value: d.valueOf(p.value, p.key.Text)})
 	}
 	return fields

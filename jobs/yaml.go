@@ -145,6 +145,10 @@ func (d *decoder) root(document *yaml.Node) *node {
 	}
 	n := d.convert(document.Content[0])
 	if n.shape != mapping {
+		if d.from != "" {
+			d.fault(n.pos, "write field: value lines", "a file that is included is a mapping of fields, this is %s", n.describe())
+			return nil
+		}
 		d.fault(n.pos, "begin with version: 1", "a job is a mapping of keys, this is %s", n.describe())
 		return nil
 	}
@@ -155,6 +159,9 @@ func (d *decoder) root(document *yaml.Node) *node {
 func (d *decoder) syntax(err error, lines []string) (index int, mended string, ok bool) {
 	mark, message := markOf(err)
 	switch {
+	case strings.Contains(message, "no documents") && d.from != "":
+		d.fault(engine.Pos{File: d.from, Line: 1, Column: 1}, "write field: value lines", "the file is empty")
+		return 0, "", false
 	case strings.Contains(message, "no documents"):
 		d.fault(engine.Pos{Line: 1, Column: 1}, "begin with version: 1", "the file is empty")
 		return 0, "", false
@@ -285,7 +292,7 @@ func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''
 
 // convert turns a node of the library into one of ours, and reports what would be lost.
 func (d *decoder) convert(y *yaml.Node) *node {
-	n := &node{pos: engine.Pos{Line: y.Line, Column: y.Column}}
+	n := &node{pos: engine.Pos{File: d.from, Line: y.Line, Column: y.Column}}
 	if y.Kind == yaml.AliasNode {
 		d.fault(n.pos, "write the value out", "*%s is an alias of YAML, which job files don't have", y.Value)
 		return &node{pos: n.pos, faulty: true}
@@ -340,7 +347,7 @@ func (d *decoder) convertPairs(y *yaml.Node, n *node) {
 	seen := make(map[string]int)
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k := y.Content[i]
-		key := engine.Word{Text: k.Value, Pos: engine.Pos{Line: k.Line, Column: k.Column}}
+		key := engine.Word{Text: k.Value, Pos: engine.Pos{File: d.from, Line: k.Line, Column: k.Column}}
 		value := d.convert(y.Content[i+1])
 		switch first, twice := seen[key.Text]; {
 		case k.Kind != yaml.ScalarNode || k.Tag == "!!merge":
@@ -375,7 +382,7 @@ func (d *decoder) block(n *node) {
 		text := d.line(line)
 		if rest := strings.TrimLeft(text, " "); rest != "" {
 			n.indent = len(text) - len(rest)
-			n.pos = engine.Pos{Line: line, Column: n.indent + 1}
+			n.pos = engine.Pos{File: d.from, Line: line, Column: n.indent + 1}
 			return
 		}
 	}

@@ -66,7 +66,9 @@ func quoted(problems engine.Problems) engine.Problems {
 func countProblems(problems engine.Problems) string {
 	files := map[string]bool{}
 	for _, p := range problems {
-		files[p.File] = true
+		if p.Pos.File == "" { // what a job includes is a part of it
+			files[p.File] = true
+		}
 	}
 	text := "1 problem"
 	if len(problems) > 1 {

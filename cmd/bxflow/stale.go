@@ -61,12 +61,16 @@ func sameJob(h *engine.Header) error {
 	if h.JobHash == "" || h.Undoes != "" {
 		return nil
 	}
-	sum, changed, err := digest(h.JobFile)
-	if err != nil || sum == h.JobHash { // a file that can't be read is as good as none
-		return nil
+	parts := append([]engine.FileInfo{{Path: h.JobFile, SHA256: h.JobHash}}, h.Includes...)
+	for _, f := range parts {
+		sum, changed, err := digest(f.Path)
+		if err != nil || sum == f.SHA256 { // a file that can't be read is as good as none
+			continue
+		}
+		return refused("plan %s: was made at %s, and its job %s is another now, changed at %s; make it again",
+			h.ID, moment(h.Created), f.Path, moment(changed))
 	}
-	return refused("plan %s: was made at %s, and its job %s is another now, changed at %s; make it again",
-		h.ID, moment(h.Created), h.JobFile, moment(changed))
+	return nil
 }
 
 // mentionFiles warns of input files that were changed since the plan was made:

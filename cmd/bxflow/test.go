@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func (a *app) testCommand(ctx context.Context, paths []string) error {
 // located names the file of problems that know none.
 func located(path string, problems engine.Problems) engine.Problems {
 	for i := range problems {
-		problems[i].File = path
+		problems[i].File = cmp.Or(problems[i].Pos.File, path)
 	}
 	return problems
 }
