@@ -73,9 +73,9 @@ func Parse(name string, text []byte, o Options) (*engine.Job, error) {
 	return d.job, nil
 }
 
-// sourceOf is a file's text without what editors put into it.
+// sourceOf is a file's text without the marks of editors; YAML ends a line at each of "\n", "\r\n" and "\r".
 func sourceOf(text []byte) string {
-	return strings.ReplaceAll(strings.TrimPrefix(string(text), "\uFEFF"), "\r\n", "\n")
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(string(text), "\uFEFF"))
 }
 
 // decoder fills a job from the nodes of its file.
