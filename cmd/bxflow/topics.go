@@ -16,7 +16,7 @@ const exitCodesHelp = `Exit codes:
     0  done; with --detailed-exitcode: and nothing to change
     1  could not be finished: portal unreachable, no permission, disk full, …
     2  the job, a flag or an input file is wrong; nothing was written
-    3  finished, but some rows failed or conflicted
+    3  finished, but some rows failed or conflicted; test: some tests failed
     4  refused: a guard is broken, a saved plan is stale, used or damaged,
        another run holds the portal, or the answer was no
    10  plan --detailed-exitcode: there are changes
