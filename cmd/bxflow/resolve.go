@@ -24,6 +24,7 @@ type target struct {
 	sandbox string // wordSandbox or wordMemory; empty: the portal at address
 	address portal.Address
 	limits  portal.Limits
+	empty   bool // a sandbox begins without items
 }
 
 // key tells one open portal from another.

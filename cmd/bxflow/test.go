@@ -29,8 +29,8 @@ func newTestCommand(a *app) *cobra.Command {
 		Short:             "Check that jobs do what their tests say",
 		Long: `Plan a job for each of its tests, and compare the plan with what the test expects.
 No portal is asked and nothing is kept: each test has a sandbox portal of its own,
-with the entities, fields and people of the one that the job runs on as
-portal: sandbox, and the items of the test beside its own.
+with the entities, fields and people of the one that jobs of portal: sandbox run
+on, and with no items but those of the test.
 
   tests:
     - name: a known client is updated
@@ -126,7 +126,7 @@ func (a *app) testJob(ctx context.Context, path string, test *engine.Test) (prob
 	}
 	limits := portal.CloudLimits()
 	limits.Rate, limits.Operating = 0, 0
-	s, err := a.newSession(target{ref: wordMemory, sandbox: wordMemory, limits: limits})
+	s, err := a.newSession(target{ref: wordMemory, sandbox: wordMemory, limits: limits, empty: true})
 	if err != nil {
 		return nil, err
 	}
