@@ -2,13 +2,10 @@ package steps
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
 	"strconv"
 
@@ -17,7 +14,8 @@ import (
 	"github.com/bxflow/bxflow/steps/internal/table"
 )
 
-// Read begins a stream of rows from a delimited text file.
+// Read begins a stream of rows from a file of delimited text or JSON, packed by
+// gzip or not, or from standard input.
 type Read struct {
 	File      *engine.Value `object:"value"`
 	Delimiter string        `key:"delimiter" doc:"The character between cells. Default: detected."`
@@ -26,7 +24,7 @@ type Read struct {
 	Require   []string      `key:"require" doc:"Columns that must be there."`
 	Key       *engine.Value `key:"key" doc:"What makes a row the same row next time: a column, or an expression over the row."`
 
-	path, name string
+	in         input
 	headerLine int
 	columns    []string
 	keyColumn  string
@@ -50,13 +48,10 @@ func (s *Read) Prepare(p *engine.Prepare) {
 		p.Fail(s.File.Pos, err)
 		return
 	}
-	s.columns = nil
-	s.path, err = p.Job.Path(fmt.Sprint(raw))
-	if err != nil {
+	if err := s.find(p.Job, fmt.Sprint(raw)); err != nil {
 		p.Fail(s.File.Pos, err)
 		return
 	}
-	s.name = filepath.Base(s.path)
 	if !s.prepareHeader(p) {
 		return
 	}
@@ -68,6 +63,22 @@ func (s *Read) Prepare(p *engine.Prepare) {
 	defer closer.Close()
 	p.Columns(rows.Header())
 	s.prepareKey(p)
+}
+
+// find settles which file is read, - being standard input. What was read from
+// that is kept: a job may be prepared twice.
+func (s *Read) find(job *engine.Job, name string) error {
+	if name == "-" {
+		if s.in.spool != nil {
+			return nil
+		}
+		var err error
+		s.in, err = spoolStdin()
+		return err
+	}
+	path, err := job.Path(name)
+	s.in = input{path: path, name: filepath.Base(path)}
+	return err
 }
 
 // prepareHeader reads `header`: a line's number, or names.
@@ -108,7 +119,7 @@ func (s *Read) prepareKey(p *engine.Prepare) {
 	}
 	if name, literal := s.Key.Literal(); literal {
 		if !p.HasColumn(name) {
-			p.Problem(s.Key.Pos, "name a column, or give an expression in ${{ }}", "key: there is no column %q in %s", name, s.name)
+			p.Problem(s.Key.Pos, "name a column, or give an expression in ${{ }}", "key: there is no column %q in %s", name, s.in.name)
 		}
 		s.keyColumn = name
 		return
@@ -116,30 +127,14 @@ func (s *Read) prepareKey(p *engine.Prepare) {
 	p.CompileRow(s.Key)
 }
 
-func (s *Read) open() (*table.Reader, io.Closer, error) {
-	f, err := os.Open(s.path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("file %q: %w", s.name, bare(err))
-	}
-	rows, err := table.Open(f, table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns, Name: s.name})
-	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
-	}
-	return rows, f, nil
-}
-
-// bare drops the path from a file error, which the message names already.
-func bare(err error) error {
-	if pathErr, ok := errors.AsType[*os.PathError](err); ok {
-		return pathErr.Err
-	}
-	return err
+func (s *Read) open() (rows, io.Closer, error) {
+	return s.in.open(table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns})
 }
 
 // Records implements [engine.Source].
 func (s *Read) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*engine.Record, error] {
 	return func(yield func([]*engine.Record, error) bool) {
-		info, err := fingerprint(s.path)
+		info, err := s.in.fingerprint()
 		if err != nil {
 			yield(nil, err)
 			return
@@ -172,7 +167,7 @@ func (s *Read) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*eng
 	}
 }
 
-func (s *Read) chunk(ctx context.Context, p *engine.Planning, rows *table.Reader) ([]*engine.Record, error) {
+func (s *Read) chunk(ctx context.Context, p *engine.Planning, rows rows) ([]*engine.Record, error) {
 	header := rows.Header()
 	chunk := make([]*engine.Record, 0, chunkSize)
 	for len(chunk) < chunkSize {
@@ -188,7 +183,7 @@ func (s *Read) chunk(ctx context.Context, p *engine.Planning, rows *table.Reader
 		if fault != nil {
 			r.Line, r.Fault = fault.Line, fault.Text()
 		}
-		r.Source = s.name + ":" + strconv.Itoa(r.Line)
+		r.Source = s.in.name + ":" + strconv.Itoa(r.Line)
 		r.Row = make(map[string]any, len(header))
 		for i, name := range header {
 			if i < len(row.Fields) {
@@ -223,19 +218,4 @@ func (s *Read) setKey(p *engine.Planning, r *engine.Record) {
 		return
 	}
 	r.Fault = "key: the row has none; fill the column"
-}
-
-// fingerprint fixes a file's contents for the plan.
-func fingerprint(path string) (engine.FileInfo, error) {
-	f, err := os.Open(path) //nolint:gosec // Job.Path decides which files a job may read
-	if err != nil {
-		return engine.FileInfo{}, fmt.Errorf("file %q: %w", filepath.Base(path), bare(err))
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	if err != nil {
-		return engine.FileInfo{}, fmt.Errorf("file %q: %w", filepath.Base(path), bare(err))
-	}
-	return engine.FileInfo{Path: path, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
 }

@@ -22,7 +22,7 @@ func NewRows(read *Read, rows []engine.Row) *Rows { return &Rows{Read: *read, ro
 
 // Prepare implements [engine.Source].
 func (s *Rows) Prepare(p *engine.Prepare) {
-	s.name = "rows"
+	s.inputs = []input{{name: "rows"}}
 	var columns []string
 	for _, row := range s.rows {
 		for _, cell := range row {
@@ -64,7 +64,7 @@ func (s *Rows) Records(_ context.Context, p *engine.Planning) iter.Seq2[[]*engin
 
 // record makes a record of a row. Cells that it does not name are blank.
 func (s *Rows) record(p *engine.Planning, row engine.Row, line int) *engine.Record {
-	r := &engine.Record{Line: line, Source: s.name + ":" + strconv.Itoa(line), Row: make(map[string]any, len(s.columns))}
+	r := &engine.Record{Line: line, Source: s.inputs[0].name + ":" + strconv.Itoa(line), Row: make(map[string]any, len(s.columns))}
 	for _, column := range s.columns {
 		text := ""
 		if i := slices.IndexFunc(row, func(c engine.Cell) bool { return c.Column == column }); i >= 0 {

@@ -18,8 +18,7 @@ type Sample struct {
 
 // Sampled reads a file's header and its first rows, at most so many.
 func Sampled(ctx context.Context, path string, rows int) (*Sample, error) {
-	s := &Read{path: path, name: path}
-	t, closer, err := s.open()
+	t, closer, err := input{path: path, name: path}.open(table.Options{})
 	if err != nil {
 		return nil, err
 	}
