@@ -39,6 +39,15 @@ func conversions() []function {
 		},
 		{
 			doc: FunctionDoc{
+				"yesno", "yesno(text)",
+				"Whether a text says yes, sim, да, true, 1 or x rather than no, não, нет, false, 0 or -; also in French, German, Spanish.",
+				`yesno("Sim") gives true`,
+			},
+			min: 1, max: 1, types: []any{new(func(string) any), new(func(bool) any)},
+			call: yesNo,
+		},
+		{
+			doc: FunctionDoc{
 				"date", "date(value, layout?)",
 				"The date in a text; the layout shows 2 January 2006 (02/01/2006) or is like dd/mm/yyyy, default is 2006-01-02.",
 				`date("31/12/2025", "02/01/2006") gives date("2025-12-31")`,

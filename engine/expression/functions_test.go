@@ -50,6 +50,14 @@ func TestFunctions_giveValues(t *testing.T) {
 		`hash(1) == hash("1")`:               false,
 		`hash(card.stock) == hash(2)`:        true,
 
+		`yesno(" SIM ")`: true,
+		`yesno("não")`:   false,
+		`yesno("Да")`:    true,
+		`yesno("Нет")`:   false,
+		`yesno("0")`:     false,
+		`yesno(true)`:    true,
+		`yesno(" ")`:     "",
+
 		`number("1.234,56")`:             1234.56,
 		`number("1,234.56")`:             1234.56,
 		`number("1.234.567")`:            1234567.0,
@@ -142,6 +150,7 @@ func TestFunctions_refuseWhatIsNotOne(t *testing.T) {
 		`number(".")`:                      "is not a number",
 		`number("NaN")`:                    "is not a number",
 		`int("1,5")`:                       `"1,5" is not a whole number`,
+		`yesno("maybe")`:                   `"maybe" is neither yes nor no; write yes or no`,
 		`int(1.5)`:                         "1.5 is not a whole number; use round(…) first",
 		`int("99999999999999999999")`:      "is not a whole number",
 		`round(1.5, 16)`:                   "round takes 0 to 15 places",
