@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"path/filepath"
 	"strconv"
 
 	"github.com/bxflow/bxflow/engine"
@@ -24,7 +23,8 @@ type Read struct {
 	Require   []string      `key:"require" doc:"Columns that must be there."`
 	Key       *engine.Value `key:"key" doc:"What makes a row the same row next time: a column, or an expression over the row."`
 
-	in         input
+	inputs     []input
+	header     []string
 	headerLine int
 	columns    []string
 	keyColumn  string
@@ -55,30 +55,49 @@ func (s *Read) Prepare(p *engine.Prepare) {
 	if !s.prepareHeader(p) {
 		return
 	}
-	rows, closer, err := s.open()
-	if err != nil {
+	if err := s.readHeaders(); err != nil {
 		p.Fail(s.File.Pos, err)
 		return
 	}
-	defer closer.Close()
-	p.Columns(rows.Header())
+	p.Columns(s.header)
 	s.prepareKey(p)
 }
 
-// find settles which file is read, - being standard input. What was read from
+// find settles which files are read, - being standard input. What was read from
 // that is kept: a job may be prepared twice.
 func (s *Read) find(job *engine.Job, name string) error {
-	if name == "-" {
-		if s.in.spool != nil {
-			return nil
-		}
+	if name != "-" {
 		var err error
-		s.in, err = spoolStdin()
+		s.inputs, err = inputsOf(job, name)
 		return err
 	}
-	path, err := job.Path(name)
-	s.in = input{path: path, name: filepath.Base(path)}
+	if len(s.inputs) > 0 {
+		return nil
+	}
+	in, err := spoolStdin()
+	s.inputs = []input{in}
 	return err
+}
+
+// readHeaders opens all files as far as their headers.
+func (s *Read) readHeaders() error {
+	s.header = nil
+	for i, in := range s.inputs {
+		rows, closer, err := in.open(s.options())
+		if err != nil {
+			return err
+		}
+		if err := closer.Close(); err != nil {
+			return fmt.Errorf("file %q: %w", in.name, bare(err))
+		}
+		if i == 0 {
+			s.header = rows.Header()
+		}
+		if err := sameColumns(s.header, rows.Header(), in.name, s.inputs[0].name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepareHeader reads `header`: a line's number, or names.
@@ -119,7 +138,7 @@ func (s *Read) prepareKey(p *engine.Prepare) {
 	}
 	if name, literal := s.Key.Literal(); literal {
 		if !p.HasColumn(name) {
-			p.Problem(s.Key.Pos, "name a column, or give an expression in ${{ }}", "key: there is no column %q in %s", name, s.in.name)
+			p.Problem(s.Key.Pos, "name a column, or give an expression in ${{ }}", "key: there is no column %q in %s", name, s.inputs[0].name)
 		}
 		s.keyColumn = name
 		return
@@ -127,36 +146,20 @@ func (s *Read) prepareKey(p *engine.Prepare) {
 	p.CompileRow(s.Key)
 }
 
-func (s *Read) open() (rows, io.Closer, error) {
-	return s.in.open(table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns})
+func (s *Read) options() table.Options {
+	return table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns}
 }
 
 // Records implements [engine.Source].
 func (s *Read) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*engine.Record, error] {
 	return func(yield func([]*engine.Record, error) bool) {
-		info, err := s.in.fingerprint()
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		rows, closer, err := s.open()
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		defer closer.Close()
-		dialect := rows.Dialect()
-		info.Columns, info.Delimiter, info.Encoding = rows.Header(), string(dialect.Delimiter), dialect.Encoding
-		if err := p.UseFile(info); err != nil {
-			yield(nil, err)
-			return
-		}
-		for {
-			chunk, err := s.chunk(ctx, p, rows)
-			if len(chunk) > 0 && !yield(chunk, nil) {
-				return
-			}
-			if errors.Is(err, io.EOF) {
+		for _, in := range s.inputs {
+			more := true
+			err := s.read(ctx, p, in, func(chunk []*engine.Record) bool {
+				more = yield(chunk, nil)
+				return more
+			})
+			if !more {
 				return
 			}
 			if err != nil {
@@ -167,7 +170,40 @@ func (s *Read) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*eng
 	}
 }
 
-func (s *Read) chunk(ctx context.Context, p *engine.Planning, rows rows) ([]*engine.Record, error) {
+// read hands out the records of one file, for as long as they are wanted.
+func (s *Read) read(ctx context.Context, p *engine.Planning, in input, hand func([]*engine.Record) bool) error {
+	info, err := in.fingerprint()
+	if err != nil {
+		return err
+	}
+	rows, closer, err := in.open(s.options())
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if err := sameColumns(s.header, rows.Header(), in.name, s.inputs[0].name); err != nil {
+		return err // the file was changed since it was prepared
+	}
+	dialect := rows.Dialect()
+	info.Columns, info.Delimiter, info.Encoding = rows.Header(), string(dialect.Delimiter), dialect.Encoding
+	if err := p.UseFile(info); err != nil {
+		return err
+	}
+	for {
+		chunk, err := s.chunk(ctx, p, in.name, rows)
+		if len(chunk) > 0 && !hand(chunk) {
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Read) chunk(ctx context.Context, p *engine.Planning, name string, rows rows) ([]*engine.Record, error) {
 	header := rows.Header()
 	chunk := make([]*engine.Record, 0, chunkSize)
 	for len(chunk) < chunkSize {
@@ -183,13 +219,13 @@ func (s *Read) chunk(ctx context.Context, p *engine.Planning, rows rows) ([]*eng
 		if fault != nil {
 			r.Line, r.Fault = fault.Line, fault.Text()
 		}
-		r.Source = s.in.name + ":" + strconv.Itoa(r.Line)
+		r.Source = name + ":" + strconv.Itoa(r.Line)
 		r.Row = make(map[string]any, len(header))
-		for i, name := range header {
+		for i, column := range header {
 			if i < len(row.Fields) {
-				r.Row[name] = row.Fields[i]
+				r.Row[column] = row.Fields[i]
 			} else {
-				r.Row[name] = ""
+				r.Row[column] = ""
 			}
 		}
 		s.setKey(p, r)
