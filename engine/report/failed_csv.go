@@ -76,7 +76,8 @@ func newFailed(w io.Writer, files []engine.FileInfo) *failedFile {
 			}
 		}
 	}
-	if len(files) > 0 {
+	mixed := slices.ContainsFunc(files, func(file engine.FileInfo) bool { return file.Encoding != files[0].Encoding })
+	if len(files) > 0 && !mixed { // UTF-8 has the characters of all of them
 		if e, err := htmlindex.Get(files[0].Encoding); err == nil {
 			f.page, _ = e.(*charmap.Charmap)
 			f.out = transform.NewWriter(w, e.NewEncoder())

@@ -171,3 +171,26 @@ func TestPlan_noEscapesReachATerminal(t *testing.T) {
 		t.Errorf("text holds control characters:\n%q", b.String())
 	}
 }
+
+// Files in several encodings have no code page in common.
+func TestFailed_mixedEncodingsAreUTF8(t *testing.T) {
+	t.Parallel()
+
+	files := []engine.FileInfo{
+		{Path: "a.csv", Columns: []string{"n"}, Delimiter: ";", Encoding: "windows-1252"},
+		{Path: "b.csv", Columns: []string{"n"}, Delimiter: ";", Encoding: "windows-1251"},
+	}
+	rows := func(yield func(*engine.Change, error) bool) {
+		_ = yield(&engine.Change{Source: "a.csv:2", Line: 2, Row: []string{"São"}}, nil) &&
+			yield(&engine.Change{Source: "b.csv:2", Line: 2, Row: []string{"Анна"}}, nil)
+	}
+	var b bytes.Buffer
+	if _, err := report.Failed(&b, files, rows); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\nSão;2;", "\nАнна;2;"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q, want %q in it", b.String(), want)
+		}
+	}
+}
