@@ -45,6 +45,7 @@ steps:
     set: {post: "Desk ${{ who.id }}"}
 `},
 		clients: []figureClient{
+			{name: "bxflow run", do: [][]string{{"bxflow", "run", "job.yaml", "--yes"}}},
 			{name: "bxflow plan and apply", do: [][]string{plan, apply}},
 			{name: "bxflow apply alone", before: [][]string{plan}, do: [][]string{apply}},
 		},
