@@ -4,14 +4,17 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +65,7 @@ func engineAlone(t *testing.T, short bool) {
 		figureRow(t, strings.ToLower(name)+", no limits, journal durable", m[1]+" changes/s", "at least "+target)
 	}
 	shown(t, rows)
+	profile(t, rows/2)
 }
 
 // shown plans rows in this process, and prints how long it takes to show the
@@ -142,32 +146,34 @@ func planOf(tb testing.TB, rows int) (megabytes float64, took time.Duration) {
 	return float64(used.Maxrss) * unit / 1e6, time.Since(start)
 }
 
-// BenchmarkFigureProfile plans 20,000 rows and says where the processor's time
-// went, in percent, by the innermost package of ours on the stack; rest is the
-// runtime and connections.
-func BenchmarkFigureProfile(b *testing.B) {
-	for b.Loop() {
-		dir := b.TempDir()
-		writeFigureJob(b, dir, 20_000)
-		portal := startPortal(b, dir, "--rate", "0")
-		profile := filepath.Join(dir, "cpu.prof")
-		f, err := os.Create(profile)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := pprof.StartCPUProfile(f); err != nil {
-			b.Fatal(err)
-		}
-		a := quietApp(b, dir)
-		code := a.execute(b.Context(), []string{"plan", filepath.Join(dir, "figures.yaml"), "--portal", portal.url, "--limits", "rate=0"})
-		pprof.StopCPUProfile()
-		if err := f.Close(); err != nil || code != exitDone {
-			b.Fatalf("plan: exit %d, %v", code, err)
-		}
-		for area, share := range shares(b, profile) {
-			b.ReportMetric(100*share, "%-"+area)
-		}
+// profile plans rows in this process and prints where the processor's time went,
+// by the innermost package of ours on the stack; rest is the runtime and
+// connections.
+func profile(t *testing.T, rows int) {
+	t.Helper()
+	dir := t.TempDir()
+	writeFigureJob(t, dir, rows)
+	portal := startPortal(t, dir, "--rate", "0")
+	defer portal.stop()
+	file := filepath.Join(dir, "cpu.prof")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		t.Fatal(err)
+	}
+	code := quietApp(t, dir).execute(t.Context(), []string{"plan", filepath.Join(dir, "figures.yaml"), "--quiet", "--portal", portal.url, "--limits", "rate=0"})
+	pprof.StopCPUProfile()
+	if err := f.Close(); err != nil || code != exitDone {
+		t.Fatalf("plan: exit %d, %v", code, err)
+	}
+	spent := shares(t, file)
+	areas := slices.SortedFunc(maps.Keys(spent), func(a, b string) int { return cmp.Compare(spent[b], spent[a]) })
+	for i, area := range areas {
+		areas[i] = fmt.Sprintf("%s %.0f%%", area, 100*spent[area])
+	}
+	figureRow(t, fmt.Sprintf("processor time of the plan of %d rows", rows), strings.Join(areas, ", "), "")
 }
 
 // quietApp is the program within this process, with its state in a folder.
@@ -185,11 +191,11 @@ func quietApp(tb testing.TB, dir string) *app {
 }
 
 // shares reads a profile: the share of each package in its samples.
-func shares(b *testing.B, profile string) map[string]float64 {
-	b.Helper()
-	out, err := exec.CommandContext(b.Context(), "go", "tool", "pprof", "-traces", profile).Output()
+func shares(tb testing.TB, profile string) map[string]float64 {
+	tb.Helper()
+	out, err := exec.CommandContext(tb.Context(), "go", "tool", "pprof", "-traces", profile).Output()
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	ours := regexp.MustCompile(`github\.com/bxflow/bxflow/(?:engine/|steps/internal/|cmd/)?(\w+)`)
 	spent, total := map[string]float64{}, 0.0
@@ -200,7 +206,7 @@ func shares(b *testing.B, profile string) map[string]float64 {
 		}
 		d, err := time.ParseDuration(m[1])
 		if err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 		area := "rest"
 		if name := ours.FindStringSubmatch(stack); name != nil {
