@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,22 +48,30 @@ steps:
 // engineAlone prints what the engine does where no limit holds it back.
 func engineAlone(t *testing.T, short bool) {
 	t.Helper()
-	times, rows := "3x", 50_000
+	times, rows := "5", 50_000
 	if short {
-		times, rows = "1x", 5000
+		times, rows = "2", 5000
 	}
-	c := exec.CommandContext(t.Context(), "go", "test", "./engine", "-run", "^$", "-bench", "^Benchmark(Plan|Apply)$", "-benchtime", times)
+	c := exec.CommandContext(t.Context(), "go", "test", "./engine", "-run", "^$", "-bench", "^Benchmark(Plan|Apply)$", "-benchtime", "1x", "-count", times)
 	c.Dir = top
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for name, target := range map[string]string{"Plan": "10000", "Apply": "5000"} {
-		m := regexp.MustCompile(`(?m)^Benchmark` + name + `\S*\s.*\s(\S+) changes/s`).FindStringSubmatch(string(out))
-		if m == nil {
-			t.Fatalf("no changes/s of %s in\n%s", name, out)
+	for _, bench := range []struct{ name, target string }{{"Plan", "10000"}, {"Apply", "5000"}} {
+		var rates []float64 // changes a second
+		for _, m := range regexp.MustCompile(`(?m)^Benchmark`+bench.name+`\S*\s.*\s(\S+) changes/s`).FindAllStringSubmatch(string(out), -1) {
+			rate, err := strconv.ParseFloat(m[1], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rates = append(rates, rate)
 		}
-		figureRow(t, strings.ToLower(name)+", no limits, journal durable", m[1]+" changes/s", "at least "+target)
+		if len(rates) == 0 {
+			t.Fatalf("no changes/s of %s in\n%s", bench.name, out)
+		}
+		figureRow(t, strings.ToLower(bench.name)+", no limits, journal durable",
+			fmt.Sprintf("%.0f to %.0f changes/s", slices.Min(rates), slices.Max(rates)), "at least "+bench.target)
 	}
 	shown(t, rows)
 	profile(t, rows/2)
