@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -80,6 +81,7 @@ type figures struct {
 // figureClient is a program that may do a scenario.
 type figureClient struct {
 	name   string
+	other  bool       // it isn't bxflow
 	before [][]string // commands that aren't measured; the bucket fills again after them
 	do     [][]string // commands that are, one after the other
 }
@@ -98,7 +100,7 @@ type scenario struct {
 	right   func(d *dump, out []byte, rows int) int // rows that are as they should be
 }
 
-// burst is what a portal's bucket holds.
+// figureBurst is what a portal's bucket holds.
 const figureBurst = 50
 
 // notForMe is the exit code of a client that doesn't know the scenario.
@@ -122,11 +124,15 @@ func newFigures(t *testing.T) *figures {
 	}
 	f.web = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}}
 	for line := range strings.Lines(os.Getenv("FIGURES_CLIENTS")) {
-		name, command, ok := strings.Cut(strings.TrimSpace(line), "=")
-		if !ok {
+		line = strings.TrimSpace(line)
+		if line == "" {
 			continue
 		}
-		f.others = append(f.others, figureClient{name: name, do: [][]string{{"bash", "-c", command}}})
+		name, command, ok := strings.Cut(line, "=")
+		if !ok {
+			t.Fatalf("%q is no client; give NAME=COMMAND", line)
+		}
+		f.others = append(f.others, figureClient{name: name, other: true, do: [][]string{{"bash", "-c", command}}})
 	}
 	return f
 }
@@ -139,7 +145,10 @@ func (f *figures) measure(t *testing.T, s scenario, c figureClient) {
 	defer portal.stop()
 	f.prepare(t, portal, dir, s)
 	out := filepath.Join(dir, "out.jsonl")
-	env := append(os.Environ(), childEnv(dir)...)
+	env := childEnv(dir)
+	if c.other {
+		env = os.Environ() // its modules may be in the user's folder
+	}
 	env = append(env,
 		"BXFLOW_PORTAL="+portal.url, "SSL_CERT_FILE="+f.cert, "NODE_EXTRA_CA_CERTS="+f.cert, "REQUESTS_CA_BUNDLE="+f.cert,
 		"FIGURE_URL="+portal.url, "FIGURE_SCENARIO="+s.name, "FIGURE_COUNT="+strconv.Itoa(s.rows), "FIGURE_OUT="+out)
@@ -169,7 +178,7 @@ func (f *figures) measure(t *testing.T, s scenario, c figureClient) {
 	case code > 0:
 		note += fmt.Sprintf(" (exit %d)", code)
 	}
-	if ours := strings.HasPrefix(c.name, "bxflow"); ours && (code != 0 || right != s.rows) {
+	if !c.other && (code != 0 || right != s.rows) {
 		t.Errorf("%s, %s: exit %d, %d rows of %d are right", s.name, c.name, code, right, s.rows)
 	}
 	rejected := after.Rejected + after.Operating - before.Rejected - before.Operating
@@ -191,6 +200,8 @@ func runAll(t *testing.T, dir string, env []string, commands [][]string) int {
 	for _, args := range commands {
 		c := exec.CommandContext(ctx, args[0], args[1:]...)
 		c.Dir, c.Env, c.WaitDelay = dir, env, time.Second
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what it starts is stopped with it
+		c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 		var said strings.Builder
 		c.Stdout, c.Stderr = &said, &said
 		err := c.Run()
