@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sourcegraph/conc"
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/bxflow/bxflow/engine/expression"
@@ -127,13 +128,23 @@ func (r *runner) run(ctx context.Context) error {
 	for range workers {
 		p.Go(func() error { return r.guard(cancel, r.work(ctx)) })
 	}
-	if err := p.Wait(); err != nil {
+	if err := r.reporting(ctx, p.Wait); err != nil {
 		return err
 	}
 	if !r.queue.over() {
 		return context.Cause(ctx)
 	}
 	return r.canary.stopped() // a stop that came too late stops nothing
+}
+
+// reporting tells progress every second while something is waited for.
+func (r *runner) reporting(ctx context.Context, wait func() error) error {
+	ctx, stop := context.WithCancel(ctx)
+	var reports conc.WaitGroup
+	defer reports.Wait()
+	defer stop()
+	reports.Go(func() { r.tally.keepReporting(ctx, r.o) })
+	return wait()
 }
 
 func newRunner(o *ApplyOptions) *runner {
@@ -180,10 +191,11 @@ func (r *runner) awaitListed(ctx context.Context) error {
 	if err != nil || sent.IsZero() {
 		return err
 	}
+	left := sent.Add(r.o.Fence).Sub(now)
 	if r.o.Progress != nil {
-		r.o.Progress(Progress{Phase: "apply", Limit: "waiting for the portal's lists to show what another run has just made"})
+		r.o.Progress(Progress{Phase: "apply", Load: Load{Wait: Wait{For: "the portal's lists to show what another run has just made", Seconds: left.Seconds()}}})
 	}
-	pause(ctx, nil, sent.Add(r.o.Fence).Sub(now))
+	pause(ctx, nil, left)
 	return nil
 }
 

@@ -232,9 +232,11 @@ type StepResult struct {
 
 // Progress is how far a plan or run is, for progress bars and logs.
 type Progress struct {
-	Phase  string // plan or apply
-	Done   int    // records planned, or changes settled
-	Total  int    // 0 while unknown
-	Failed int
-	Limit  string // what limits right now, as [Gauge] says it
+	Phase    string // plan, apply or export
+	Done     int    // records planned or exported, or changes settled
+	Total    int    // 0 while unknown
+	Failed   int
+	Requests int     // sent to the portal so far, by [Gauge]
+	Load     Load    // of the portal's limits
+	Left     float64 // seconds that the limits need for the rest, as [Gauge] foresees; 0 while unknown
 }

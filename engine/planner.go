@@ -255,11 +255,11 @@ func (p *Planning) report() {
 	if p.options.Progress == nil {
 		return
 	}
-	limit := ""
-	if p.options.Gauge != nil {
-		limit = p.options.Gauge.Status()
+	at := Progress{Phase: "plan", Done: p.header.Rows}
+	if gauge := p.options.Gauge; gauge != nil {
+		at.Requests, at.Load = gauge.Usage().Requests, gauge.Load()
 	}
-	p.options.Progress(Progress{Phase: "plan", Done: p.header.Rows, Limit: limit})
+	p.options.Progress(at)
 }
 
 // faulty makes a record that could not be read an invalid change of the

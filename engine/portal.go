@@ -184,6 +184,6 @@ type Gauge interface {
 	Forecast(commands map[string]int) Forecast
 	// Rehearse begins a run in imagined time, from how things stand now.
 	Rehearse() Rehearsal
-	// Status is a short text on what limits right now: "bucket 12/50, 2.0/s".
-	Status() string
+	// Load is how much of the portal's limits is in use right now.
+	Load() Load
 }

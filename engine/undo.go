@@ -58,7 +58,7 @@ func Undo(ctx context.Context, o UndoOptions) (*Header, error) {
 			return nil, err
 		}
 		if o.Progress != nil {
-			o.Progress(Progress{Phase: "plan", Done: u.header.Rows, Limit: o.Gauge.Status()})
+			o.Progress(Progress{Phase: "plan", Done: u.header.Rows, Requests: o.Gauge.Usage().Requests, Load: o.Gauge.Load()})
 		}
 	}
 	if err := u.sumUp(ctx); err != nil {

@@ -210,7 +210,7 @@ func (x *exporter) run(ctx context.Context) error {
 		}
 		where = append(slices.Clone(where), engine.Condition{Op: ">", Field: id, Value: x.last})
 	}
-	safe, limit := x.done, x.session.Status()
+	safe, load := x.done, x.session.Load()
 	for page, err := range x.session.Scan(ctx, x.entity, where, x.fields) { //nolint:contextcheck // progress is logged, whatever becomes of ctx
 		if err != nil {
 			return errors.Join(err, x.kept())
@@ -225,9 +225,9 @@ func (x *exporter) run(ctx context.Context) error {
 			if err := x.kept(); err != nil {
 				return err
 			}
-			safe, limit = x.done, x.session.Status()
+			safe, load = x.done, x.session.Load()
 		}
-		x.app.progress.Update(engine.Progress{Phase: "export", Done: x.done, Limit: limit})
+		x.app.progress.Update(engine.Progress{Phase: "export", Done: x.done, Requests: x.session.Usage().Requests, Load: load})
 	}
 	return x.kept()
 }

@@ -26,7 +26,16 @@ func (a *app) mayWrite(c *cobra.Command, flags *writeFlags) error {
 	if err := flags.check(c); err != nil {
 		return err
 	}
+	a.tellProgress()
 	return a.mayAsk(flags.yes)
+}
+
+// tellProgress has a command that writes tell programs how far it is: as events,
+// where its result is for programs, too.
+func (a *app) tellProgress() {
+	if a.flags.format == "json" && !a.flags.quiet {
+		a.progress.AsEvents()
+	}
 }
 
 // approve shows what a plan would do and asks whether to do it. The answer no

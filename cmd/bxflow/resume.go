@@ -30,6 +30,7 @@ the portal first, so that nothing is done twice and nothing is lost.`,
 			if err := flags.check(c); err != nil {
 				return err
 			}
+			a.tellProgress()
 			var end ending
 			return a.tellEnd(c.Context(), &end, a.resumeCommand(c.Context(), strings.Join(args, ""), flags, &end))
 		},

@@ -8,6 +8,7 @@ func topics() []*cobra.Command {
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesHelp},
 		{Use: "params", Short: "How a job takes parameters", Long: paramsHelp},
 		{Use: "portals", Short: "How a portal is named and described", Long: portalsHelp},
+		{Use: "progress", Short: "How progress is told, to people and programs", Long: progressHelp},
 	}
 }
 
@@ -39,6 +40,24 @@ The types are string (the default), number, int, bool, date, path and enum; floa
 is a number. A parameter without a default must be given. Expressions use them as
 params.file. A path of the command line is relative to the present folder, else to
 the job's; one in the job file may not leave the job's folder.`
+
+const progressHelp = `On a terminal a bar shows how far a plan or run is: what is done, changes a
+second, the time that is left, what is used of the portal's bucket of requests
+and of the execution time of methods, and what is waited for. Elsewhere that is
+a line of the log every ten seconds.
+
+run, apply, resume and undo with --format json write, unless standard error is a
+terminal, one JSON object a line to it instead, at most one a second, and none
+with --quiet. It has this form:
+
+  {"event":"progress","phase":"apply","done":600,"total":5000,"failed":0,
+   "requests_per_second":2,"bucket":{"used":48,"burst":50,"rate":2},
+   "execution":[{"method":"crm.item.add","used":310.5,"limit":480,"resets_in":41.2}],
+   "waiting":"","eta_seconds":172}
+
+Execution time is in seconds; resets_in is when the oldest part of it is
+forgotten. total and eta_seconds are 0 while they are unknown. Lines without
+"event" are those of the log and errors; --log-format json makes the log JSON.`
 
 const portalsHelp = `A portal is named by --portal, else by the job's portal:, else by BXFLOW_PORTAL;
 without any of them it is the built-in sandbox. It is one of

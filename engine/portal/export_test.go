@@ -2,13 +2,30 @@ package portal
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bxflow/bxflow/engine"
 )
 
 // What tests look at from inside.
+
+// Status is the client's load as a text, for what tests print and compare.
+func (c *Client) Status() string {
+	load := c.Load()
+	parts := []string{"no limits"}
+	if b := load.Bucket; b.Burst > 0 {
+		parts[0] = fmt.Sprintf("bucket %.0f/%.0f, %.1f/s", b.Used, b.Burst, b.Rate)
+	}
+	for _, e := range load.Execution {
+		if e.Share() > 0.5 {
+			parts = append(parts, fmt.Sprintf("%s %.0f/%.0f s of execution time", e.Method, e.Used, e.Limit))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
 
 // BatchQuery is a call as a command of a batch.
 func BatchQuery(method string, params map[string]any) (string, bool) {

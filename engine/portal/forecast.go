@@ -1,9 +1,7 @@
 package portal
 
 import (
-	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/bxflow/bxflow/engine"
@@ -121,41 +119,4 @@ func (g *governor) predictBudget(f *figures, now time.Time, method string, secon
 	windows := math.Ceil(over / g.limits.budget())
 	rest := over - (windows-1)*g.limits.budget()
 	return windows*g.limits.Window.Seconds() + rest/leastInFlight
-}
-
-// status is a short text on what limits right now.
-func (g *governor) status() string {
-	var parts []string
-	g.store.view(func(f *figures) {
-		now := time.Now()
-		if g.limits.Rate > 0 {
-			f.Bucket.drain(now, g.limits)
-			parts = append(parts, fmt.Sprintf("bucket %.0f/%.0f, %.1f/s", min(f.Bucket.Level, g.limits.Burst), g.limits.Burst, f.Bucket.rate(g.limits)))
-		}
-		parts = append(parts, tightest(f, now, g.limits)...)
-	})
-	if len(parts) == 0 {
-		return "no limits"
-	}
-	return strings.Join(parts, "; ")
-}
-
-// tightest describes the method that has used most of its execution time, if
-// it used more than half.
-func tightest(f *figures, now time.Time, limits Limits) []string {
-	if limits.Operating <= 0 {
-		return nil
-	}
-	most, name := limits.Operating.Seconds()/2, ""
-	for account, m := range f.Methods {
-		if used := m.used(now); used > most || (used == most && account < name) {
-			most, name = used, account
-		}
-	}
-	if name == "" {
-		return nil
-	}
-	_, method, _ := strings.Cut(name, "/")
-	method = strings.TrimSuffix(method, "@batch")
-	return []string{fmt.Sprintf("%s %.0f/%.0f s of execution time", method, most, limits.Operating.Seconds())}
 }

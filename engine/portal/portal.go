@@ -214,8 +214,8 @@ func (c *Client) Forecast(commands map[string]int) engine.Forecast {
 	return c.governor.forecast(commands)
 }
 
-// Status implements [engine.Gauge].
-func (c *Client) Status() string { return c.governor.status() }
+// Load implements [engine.Gauge].
+func (c *Client) Load() engine.Load { return c.governor.load() }
 
 // post sends one request for which there is a ticket, and lets the governor
 // learn from it. A batch's replies are in the order of calls.

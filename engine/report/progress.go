@@ -31,19 +31,22 @@ const (
 // It is also the writer for whatever else goes to that terminal, so that lines
 // and the bar don't run into each other.
 type Progress struct {
-	out   io.Writer
-	bars  bool
-	width int
+	out    io.Writer
+	bars   bool
+	width  int
+	events bool
 
 	mu       sync.Mutex
 	log      *slog.Logger
 	phase    string
 	began    time.Time // of the phase
 	logged   time.Time
+	told     time.Time       // the last event
 	bar      progress.Writer // nil while there is none
 	tracker  *progress.Tracker
 	renderer conc.WaitGroup
-	pace     pace
+	pace     pace // of what is done
+	asked    pace // of requests
 }
 
 // NewProgress shows progress on out: as bars of that width in columns, or, with
@@ -57,6 +60,13 @@ func (p *Progress) LogTo(log *slog.Logger) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.log = log
+}
+
+// AsEvents writes progress without bars as JSON events rather than to the log.
+func (p *Progress) AsEvents() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = true
 }
 
 // Write implements [io.Writer]: lines go above the bar, where there is one.
@@ -88,9 +98,14 @@ func (p *Progress) update(at engine.Progress) []slog.Attr {
 		if p.phase == "" {
 			p.logged = now // not at every change: jobs at work together have phases of their own
 		}
-		p.phase, p.began, p.pace = at.Phase, now, pace{}
+		p.phase, p.began, p.pace, p.asked = at.Phase, now, pace{}, pace{}
 	}
 	p.pace.add(now, at.Done)
+	p.asked.add(now, at.Requests)
+	if p.events && !p.bars {
+		p.event(now, at)
+		return nil
+	}
 	if !p.bars {
 		if now.Sub(p.logged) < LogEvery {
 			return nil
@@ -98,7 +113,7 @@ func (p *Progress) update(at engine.Progress) []slog.Attr {
 		p.logged = now
 		return []slog.Attr{
 			slog.String("phase", at.Phase), slog.Int("done", at.Done), slog.Int("total", at.Total),
-			slog.Int("failed", at.Failed), slog.String("left", p.pace.left(at)), slog.String("limit", at.Limit),
+			slog.Int("failed", at.Failed), slog.String("left", p.left(at)), slog.String("limit", limits(at.Load, math.MaxInt)),
 		}
 	}
 	if p.bar == nil {
@@ -178,22 +193,49 @@ func count(at engine.Progress) string {
 }
 
 // note is the line above the bar: speed, the time that is left, failures, and
-// what limits right now.
+// what limits right now, as much as fits.
 func (p *Progress) note(at engine.Progress) string {
 	var parts []string
 	if speed := p.pace.speed(); speed > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f/s", math.Ceil(speed)))
 	}
-	if left := p.pace.left(at); left != "" {
+	if left := p.left(at); left != "" {
 		parts = append(parts, left+" left")
 	}
 	if at.Failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", at.Failed))
 	}
-	if at.Limit != "" {
-		parts = append(parts, clean(at.Limit))
+	note := strings.Join(parts, ", ")
+	limit := limits(at.Load, p.width-len(note)-len(", ")-1)
+	if note == "" || limit == "" {
+		return note + limit
 	}
-	return strings.Join(parts, ", ")
+	return note + ", " + limit
+}
+
+// left is the time until all is done, as people say it; "" while unknown.
+func (p *Progress) left(at engine.Progress) string {
+	if eta := p.eta(at); eta > 0 {
+		return duration(eta)
+	}
+	return ""
+}
+
+// eta is how many seconds are left; 0 while unknown. The pace knows how slow the
+// portal is, the forecast what its limits will yet hold up: the longer counts.
+// While requests wait, the pace says nothing.
+func (p *Progress) eta(at engine.Progress) float64 {
+	if at.Total <= at.Done {
+		return 0
+	}
+	eta := at.Left
+	if speed := p.pace.speed(); speed > 0 && at.Load.Wait.For == "" {
+		eta = max(eta, float64(at.Total-at.Done)/speed)
+	}
+	if eta > 0 {
+		eta = max(eta, 1)
+	}
+	return eta
 }
 
 // pace is how fast things have lately gone. What a portal lets through at first,
@@ -227,13 +269,4 @@ func (p *pace) speed() float64 {
 	}
 	first, last := p.samples[0], p.samples[len(p.samples)-1]
 	return float64(last.done-first.done) / last.at.Sub(first.at).Seconds()
-}
-
-// left is the time until all is done, as people say it; "" while unknown.
-func (p *pace) left(at engine.Progress) string {
-	speed := p.speed()
-	if speed <= 0 || at.Total <= at.Done {
-		return ""
-	}
-	return duration(max(float64(at.Total-at.Done)/speed, 1))
 }
