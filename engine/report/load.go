@@ -61,7 +61,7 @@ func limits(l engine.Load, width int) string {
 		parts = append(parts, fmt.Sprintf("bucket %.0f/%.0f used, %.1f/s", b.Used, b.Burst, b.Rate))
 	}
 	for i, e := range l.Execution {
-		if i == mostBudgets {
+		if i == mostBudgets || e.Share() < leastShare {
 			break
 		}
 		parts = append(parts, fmt.Sprintf("%s %.0f/%.0f s used", e.Method, e.Used, e.Limit))
@@ -79,8 +79,12 @@ func limits(l engine.Load, width int) string {
 	return clean(strings.TrimPrefix(text, "; "))
 }
 
-// mostBudgets is how many methods' execution times are shown.
-const mostBudgets = 3
+// mostBudgets is how many methods' execution times are shown, of those of which
+// at least leastShare is used.
+const (
+	mostBudgets = 3
+	leastShare  = 0.05
+)
 
 // waiting says what requests wait for and how long.
 func waiting(w engine.Wait) string {
