@@ -66,7 +66,8 @@ func (g *governor) wait(f *figures, now time.Time, methods []string) engine.Wait
 	}
 	note(min(time.Duration(f.Bucket.Blocked-now.UnixNano()), longestBlock), "the portal, which has refused requests")
 	for _, method := range methods {
-		p := packing{figures: f, governor: g, now: now, batch: true, needs: g.needs(f, []string{method}), waits: map[string]time.Duration{}}
+		needs := map[string]float64{method: max(f.charge(method), g.limits.budget()*worthwhileShare)} // of many calls
+		p := packing{figures: f, governor: g, now: now, batch: true, needs: needs, waits: map[string]time.Duration{}}
 		note(p.wait(method), "execution time of "+method)
 	}
 	return out
