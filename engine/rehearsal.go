@@ -31,6 +31,11 @@ type Rehearsal interface {
 // are reckoned to go on at the same pace.
 const mostRehearsed = 200_000
 
+// mostLooks is how many looks more than batches a rehearsal takes. A portal that
+// lets a request through in minutes has changes looked at again and again before
+// they leave: then it is given up, and what was done until then goes for all.
+const mostLooks = 100
+
 // rehearse goes through a run of planned changes with the runner's own queue and
 // says what it would take.
 func rehearse(ctx context.Context, changes Changes, model Rehearsal, seen time.Time, fence time.Duration, old bool) (Forecast, error) {
@@ -49,13 +54,17 @@ func rehearse(ctx context.Context, changes Changes, model Rehearsal, seen time.T
 			return Forecast{}, err
 		}
 		r.begin()
+		if r.looks > mostLooks+2*r.batches {
+			break
+		}
 		if !r.advance() {
 			return Forecast{}, fmt.Errorf("the rehearsal of the run comes to a standstill with %d changes left", len(r.queue.tasks))
 		}
 	}
 	f := model.Forecast(r.now)
-	if r.left > 0 {
-		more := float64(r.done+r.left) / float64(r.done)
+	r.left += len(r.queue.tasks)
+	if done := r.done - len(r.queue.tasks); r.left > 0 && done > 0 {
+		more := float64(done+r.left) / float64(done)
 		f.Requests, f.Seconds = int(float64(f.Requests)*more), f.Seconds*more
 	}
 	return f, nil
@@ -71,7 +80,9 @@ type rehearsal struct {
 	after   int64 // the last change that was loaded
 	done    int   // changes rehearsed
 	left    int   // changes beyond those
-	busy    int   // workers with a request on its way, or waiting for one
+	batches int   // sent
+	looks   int
+	busy    int // workers with a request on its way, or waiting for one
 	coming  answers
 	waiting [][]*task // batches for which there is no execution time
 	retry   time.Time // when there may be some; zero: nothing waits
@@ -120,6 +131,7 @@ func (r *rehearsal) begin() {
 				keys += r.queue.asks(t)
 			}
 			r.busy++
+			r.looks++
 			heap.Push(&r.coming, answer{at: r.model.Look(r.now, keys), look: w.look})
 		default:
 			return
@@ -150,6 +162,7 @@ func (r *rehearsal) send(batch []*task) {
 	}
 	carried, answered, wait := r.model.Write(r.now, methods)
 	if wait <= 0 {
+		r.batches++
 		heap.Push(&r.coming, answer{at: answered, batch: batch, carried: carried})
 		return
 	}

@@ -57,6 +57,10 @@ type governor struct {
 	store  *store
 	gate   *gate
 
+	// probes are the methods of which the first writes are on their way, by which
+	// their cost will be known. They change with the figures.
+	probes map[string]bool
+
 	answered signal // a request of ours was answered
 	voided   signal // slots in the bucket became void
 
@@ -191,7 +195,7 @@ func (g *governor) choose(f *figures, now time.Time, t *ticket, methods []string
 	if len(p.methods) > 0 {
 		t.methods = p.methods
 		g.expect(f, now, t)
-		f.probe(t.methods, now.Add(2*g.limits.Request))
+		g.probe(f, t.methods)
 		return chosen, 0
 	}
 	wait := time.Duration(-1)
@@ -237,8 +241,8 @@ type packing struct {
 // somebody is finding it out: few of an unknown kind go at once, and more of them
 // beside those would be requests wasted.
 func (p *packing) wait(method string) time.Duration {
-	if until, probed := p.figures.Probes[method]; probed && until > p.now.UnixNano() {
-		return time.Duration(until - p.now.UnixNano())
+	if p.probes[method] {
+		return recheck
 	}
 	if p.limits.Operating <= 0 {
 		return p.blocked(method)
@@ -340,10 +344,13 @@ func (g *governor) expect(f *figures, leaves time.Time, t *ticket) {
 }
 
 // probe notes that the cost of methods which is not known yet soon will be.
-func (f *figures) probe(methods []string, until time.Time) {
+func (g *governor) probe(f *figures, methods []string) {
 	for _, method := range methods {
 		if _, known := f.cost(method); !known {
-			f.Probes[method] = until.UnixNano()
+			if g.probes == nil {
+				g.probes = map[string]bool{}
+			}
+			g.probes[method] = true
 		}
 	}
 }
@@ -351,7 +358,7 @@ func (f *figures) probe(methods []string, until time.Time) {
 // drop takes back what a ticket set aside, and says what that was by account.
 func (g *governor) drop(f *figures, t *ticket) map[string]float64 {
 	for _, method := range t.methods {
-		delete(f.Probes, method)
+		delete(g.probes, method)
 	}
 	dropped := map[string]float64{}
 	for account, m := range f.Methods {

@@ -456,10 +456,10 @@ func TestFind_manyPhones(t *testing.T) {
 		}
 		after := box.Stats()
 		const method = "crm.duplicate.findbycomm"
-		if calls := int(after.ByMethod[method].Calls - before.ByMethod[method].Calls); calls != tt.calls {
+		if calls := after.ByMethod[method].Calls - before.ByMethod[method].Calls; calls != tt.calls {
 			t.Errorf("%s: %d calls, want %d", name, calls, tt.calls)
 		}
-		if requests := int(after.Requests - before.Requests); requests != tt.requests {
+		if requests := after.Requests - before.Requests; requests != tt.requests {
 			t.Errorf("%s: %d requests, want %d", name, requests, tt.requests)
 		}
 	}

@@ -31,9 +31,6 @@ type figures struct {
 	Bucket  level                  `json:"bucket"`
 	Methods map[string]*methodUse  `json:"methods,omitempty"` // by webhook user and method
 	Costs   map[string]costPerCall `json:"costs,omitempty"`   // by method
-	// Probes are when the first writes of methods, by which their cost will be
-	// known, will have been answered at the latest, Unix nanoseconds, by method.
-	Probes map[string]int64 `json:"probes,omitempty"`
 	// Overhead is what a request takes beside the portal's work on it.
 	Overhead costPerCall `json:"overhead"`
 	// Nested says that the portal bills the calls inside a batch, not the batch.
@@ -106,9 +103,6 @@ func (f *figures) prepare() {
 	if f.Methods == nil {
 		f.Methods = map[string]*methodUse{}
 	}
-	if f.Probes == nil {
-		f.Probes = map[string]int64{}
-	}
 	if f.Costs == nil {
 		f.Costs = map[string]costPerCall{}
 	}
@@ -159,10 +153,6 @@ func (f *figures) settle(now time.Time, limits Limits) {
 	f.Bucket.settle(now, limits)
 	for _, m := range f.Methods {
 		m.settle(now, limits)
-	}
-	latest := now.Add(2 * limits.Request).UnixNano()
-	for method, until := range f.Probes {
-		f.Probes[method] = min(until, latest)
 	}
 }
 

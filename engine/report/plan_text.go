@@ -202,8 +202,13 @@ func estimate(e engine.Estimate) string {
 		s += fmt.Sprintf(" (%d of them to read)", e.Reads)
 	}
 	s += ", " + duration(e.Seconds)
-	if e.Limit != "" {
+	switch {
+	case e.Limit != "":
 		s += "; limited by " + e.Limit
+	case e.LimitedBy == "bucket": // as plans of before have it
+		s += "; limited by the portal's requests a second"
+	case e.LimitedBy == "execution_time":
+		s += "; limited by the portal's execution time (operating limit)"
 	}
 	return s + "."
 }
