@@ -294,11 +294,11 @@ func (q *queue) push(t *task) {
 // next waits for work.
 func (q *queue) next(ctx context.Context, batchSize func() int) work {
 	for {
-		if ctx.Err() != nil || q.over() {
+		if ctx.Err() != nil {
 			return work{}
 		}
 		w, wait, news := q.decide(q.clock(), batchSize())
-		if w.batch != nil || w.look != nil {
+		if w.batch != nil || w.look != nil || wait == 0 {
 			return w
 		}
 		pause(ctx, news, wait)
@@ -306,13 +306,16 @@ func (q *queue) next(ctx context.Context, batchSize func() int) work {
 }
 
 // decide says what is to be done now, or how long to wait for something if there
-// is no news. A batch has at most size changes; one that is not full leaves only
+// is no news: not at all if the run is over. A batch has at most size changes; one that is not full leaves only
 // when nothing that is on its way could fill it; and until the first is
 // answered, and with it the portal's pace is known, no other follows. What was
 // not seen on the portal lately does not leave before it is.
 func (q *queue) decide(now time.Time, size int) (w work, wait time.Duration, news <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.complete && len(q.tasks) == 0 {
+		return work{}, 0, nil
+	}
 	nothingComes := q.sending == 0 && !q.looking && (q.complete || q.full)
 	mayGo := q.answered || q.sending == 0
 	switch {
