@@ -447,7 +447,7 @@ func (f *Field) covers(x, y []MultiValue) bool {
 }
 
 func (f *Field) equalOne(a, b any) bool {
-	a, b = plain(a), plain(b)
+	a, b = f.noneAsZero(plain(a)), f.noneAsZero(plain(b))
 	if x, ok := number(a); ok {
 		y, ok := number(b)
 		return ok && x == y
@@ -467,6 +467,15 @@ func (f *Field) equalOne(a, b any) bool {
 		return false
 	}
 	return a == b
+}
+
+// noneAsZero makes an empty number of the portal's own (an amount, a tax) the 0
+// that it is stored as; only custom fields can be without one.
+func (f *Field) noneAsZero(v any) any {
+	if v == nil && !f.Custom && (f.Type == FieldDouble || f.Type == FieldInteger) {
+		return int64(0)
+	}
+	return v
 }
 
 // plain makes the empty values of a type one.
