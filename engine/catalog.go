@@ -31,6 +31,9 @@ type Catalog struct {
 	Portal   PortalInfo
 	Entities []*Entity
 	Users    []User
+	// Linkers are all further entities of the portal, where they were asked for:
+	// their items may link to those of the others.
+	Linkers []*Entity
 }
 
 // PortalInfo says which portal was asked and as whom.
@@ -154,6 +157,7 @@ type Option struct {
 type Needs struct {
 	Entities []string // as the job writes them: contact, Onboarding, 128
 	Users    bool     // some value may name a person
+	Linkers  bool     // which items link to others must be known
 }
 
 // Entity returns the entity that name means: a word (contact), a smart
@@ -209,6 +213,11 @@ func StandardEntity(name string) (typeID int, ok bool) {
 		return TypeInvoice, true
 	}
 	return 0, false
+}
+
+// StandardEntities are the entityTypeIds that every portal has.
+func StandardEntities() []int {
+	return []int{TypeLead, TypeDeal, TypeContact, TypeCompany, TypeQuote, TypeInvoice}
 }
 
 // EntityByType returns the entity with that entityTypeId, or nil.

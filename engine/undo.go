@@ -17,16 +17,13 @@ import (
 type UndoOptions struct {
 	Header    *Header // of the plan that the run applied
 	RunID     string
-	Log       Log // of the run
-	Catalog   *Catalog
-	PortalRef string // the portal's name as the user gave it, never a URL
+	Log       Log      // of the run
+	Catalog   *Catalog // with its linkers
+	PortalRef string   // the portal's name as the user gave it, never a URL
 	Reader    Reader
 	Gauge     Gauge
 	Draft     Draft
 	Now       time.Time
-	// Linkers are entities whose items may link to what the run made, beside
-	// those of the catalog.
-	Linkers []*Entity
 	// Fence is as in [PlanOptions]: what the run has just made and lists don't
 	// show is asked for again until then, before it counts as gone.
 	Fence time.Duration

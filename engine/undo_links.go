@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 )
 
 // links are what links to an item.
@@ -28,55 +27,19 @@ func (u *undoing) linksTo(ctx context.Context, to ItemKey) (links, error) {
 // findLinks looks for items that link to those that the run made: what somebody
 // has linked since must not lose its contact.
 func (u *undoing) findLinks(ctx context.Context, page []*Change) error {
-	u.linked = map[ItemKey][]ItemKey{}
 	made := map[int][]int64{}
 	for _, c := range page {
 		if c.Kind == KindCreate && !u.o.Force {
 			made[c.TypeID] = append(made[c.TypeID], c.ID)
 		}
 	}
-	var lookups []Lookup
-	var types []int // of what each looks for links to
-	for _, e := range u.linkers() {
-		for _, f := range e.Fields {
-			probe, ok := linkedItem(f, int64(1))
-			ids := made[probe.TypeID]
-			if !ok || len(ids) == 0 {
-				continue
-			}
-			keys := make([][]any, len(ids))
-			for i, id := range ids {
-				keys[i] = []any{id}
-			}
-			lookups = append(lookups, Lookup{Entity: e, Match: []*Field{f}, Keys: keys})
-			types = append(types, probe.TypeID)
-		}
-	}
-	found, err := u.o.Reader.FindAll(ctx, lookups)
-	if err != nil {
-		return err
-	}
-	for n, hits := range found {
-		for i, id := range made[types[n]] {
-			to := ItemKey{TypeID: types[n], ID: id}
-			for _, from := range hits[i] {
-				u.linked[to] = append(u.linked[to], ItemKey{TypeID: lookups[n].Entity.TypeID, ID: from.ID})
-			}
-		}
-	}
-	return nil
+	var err error
+	u.linked, err = findLinks(ctx, u.o.Reader, u.linkers(), made)
+	return err
 }
 
 // linkers are the entities whose items may link to others, each once.
-func (u *undoing) linkers() []*Entity {
-	all := slices.Clone(u.o.Catalog.Entities)
-	for _, e := range u.o.Linkers {
-		if u.o.Catalog.EntityByType(e.TypeID) == nil {
-			all = append(all, e)
-		}
-	}
-	return all
-}
+func (u *undoing) linkers() []*Entity { return u.o.Catalog.linkers() }
 
 // addForeign adds the items that link to one and that this undo leaves as they
 // are.
@@ -130,24 +93,4 @@ func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) err
 		u.index.put(linksKey(to), text)
 	}
 	return nil
-}
-
-// linkedItem is the item that a link's value names.
-func linkedItem(f *Field, v any) (ItemKey, bool) {
-	id, ok := v.(int64)
-	if f == nil || !ok || id == 0 || f.Multiple {
-		return ItemKey{}, false
-	}
-	switch f.Type {
-	case FieldContact:
-		return ItemKey{TypeID: TypeContact, ID: id}, true
-	case FieldCompany:
-		return ItemKey{TypeID: TypeCompany, ID: id}, true
-	case FieldLead:
-		return ItemKey{TypeID: TypeLead, ID: id}, true
-	case FieldDeal:
-		return ItemKey{TypeID: TypeDeal, ID: id}, true
-	default:
-		return ItemKey{}, false
-	}
 }

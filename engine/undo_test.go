@@ -24,7 +24,9 @@ func (w *world) planUndo(id string, force bool) *engine.Header {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	catalog, err := w.client.Catalog(w.t.Context(), run.Header().Needs)
+	needs := run.Header().Needs
+	needs.Linkers = true
+	catalog, err := w.client.Catalog(w.t.Context(), needs)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -32,12 +34,8 @@ func (w *world) planUndo(id string, force bool) *engine.Header {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	linkers, err := w.client.Catalog(w.t.Context(), engine.Needs{Entities: []string{"deal"}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	h, err := engine.Undo(w.t.Context(), engine.UndoOptions{
-		Linkers: linkers.Entities, Header: run.Header(), RunID: id, Log: run, Catalog: catalog, Reader: w.client, Gauge: w.client, Draft: draft, Now: time.Now(), Force: force,
+		Header: run.Header(), RunID: id, Log: run, Catalog: catalog, Reader: w.client, Gauge: w.client, Draft: draft, Now: time.Now(), Force: force,
 		Fence: w.limits.Request * 5 / 4,
 	})
 	if err != nil {
@@ -173,7 +171,7 @@ func TestUndoKeepsWhatWasChanged(t *testing.T) {
 	card := w.named("dynamic_128", "title", "Card of Cliente Um")[0]
 	w.edit("crm.item.update", map[string]any{"entityTypeId": 128, "id": card["id"], "fields": map[string]any{"opportunity": 5}})
 	third := w.named("contact", "name", "Cliente Tres")[0]
-	w.edit("crm.item.add", map[string]any{"entityTypeId": 2, "fields": map[string]any{"title": "Theirs", "contactId": third["id"]}})
+	w.edit("crm.item.add", map[string]any{"entityTypeId": 2, "fields": map[string]any{"title": "Theirs", "contactIds": []any{1, third["id"]}}}) // as their second contact
 	contact := w.named("contact", "name", "Cliente Dois")[0]
 	w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": contact["id"], "fields": map[string]any{"post": "Boss"}})
 

@@ -123,17 +123,20 @@ func (a *app) undoCommand(ctx context.Context, prefix string, flags undoFlags, e
 
 // planUndo seals the plan that takes a run back.
 func (a *app) planUndo(ctx context.Context, j *journal.Journal, run *journal.Run, p *planned, force bool) error {
-	linkers, err := p.session.Catalog(ctx, engine.Needs{Entities: []string{"deal", "lead", "quote", "invoice", "contact"}})
+	needs := run.Header().Needs
+	needs.Linkers = true
+	catalog, err := p.session.Catalog(ctx, needs)
 	if err != nil {
 		return err
 	}
+	p.catalog = catalog
 	draft, err := j.NewDraft(ctx)
 	if err != nil {
 		return err
 	}
 	header, err := engine.Undo(ctx, engine.UndoOptions{
 		Header: run.Header(), RunID: run.ID(), Log: run, Catalog: p.catalog, PortalRef: p.session.target.ref,
-		Reader: p.session, Gauge: p.session, Draft: draft, Now: time.Now(), Linkers: linkers.Entities, Fence: fence(p.session), Force: force, Progress: a.progress.Update,
+		Reader: p.session, Gauge: p.session, Draft: draft, Now: time.Now(), Fence: fence(p.session), Force: force, Progress: a.progress.Update,
 	})
 	a.progress.Done(err != nil)
 	if err != nil {

@@ -28,7 +28,7 @@ type cachedCatalog struct {
 // where that does not lead to it (titles that several share, a webhook without
 // administrator's rights) is there a second.
 func (c *Client) Catalog(ctx context.Context, needs engine.Needs) (*engine.Catalog, error) {
-	key := fmt.Sprintf("%q %t", needs.Entities, needs.Users)
+	key := fmt.Sprintf("%q %t %t", needs.Entities, needs.Users, needs.Linkers)
 	c.mu.Lock()
 	cached, ok := c.catalogs[key]
 	c.mu.Unlock()
@@ -77,6 +77,7 @@ type loading struct {
 	titles  []string // of smart processes, as the job writes them
 	typeIDs []int    // of entities to be loaded
 	users   int      // pages of users asked for
+	linkers []int    // further entities, of which only the fields are loaded; nil: not wanted
 }
 
 func newLoading(c *Client, needs engine.Needs) *loading {
@@ -135,8 +136,14 @@ func (l *loading) first(needs engine.Needs) {
 		// otherwise these calls fail, and nothing is lost.
 		l.addEntity("title "+strconv.Itoa(i), reference("$result["+l.calls[len(l.calls)-1].Name+"][types][0][entityTypeId]"), false)
 	}
-	if len(l.titles) > 0 {
+	if len(l.titles) > 0 || needs.Linkers {
 		l.add("owner types", "crm.enum.ownertype", nil)
+	}
+	if needs.Linkers {
+		l.linkers = []int{}
+		for _, id := range engine.StandardEntities() {
+			l.addLinker(id)
+		}
 	}
 	for _, id := range l.typeIDs {
 		l.addEntity(strconv.Itoa(id), id, isProcess(id))
@@ -176,6 +183,15 @@ func (l *loading) addEntity(name string, typeID any, withType bool) {
 	}
 }
 
+// addLinker adds the call that says what items of an entity may link to.
+func (l *loading) addLinker(typeID int) {
+	if slices.Contains(l.typeIDs, typeID) || slices.Contains(l.linkers, typeID) {
+		return
+	}
+	l.linkers = append(l.linkers, typeID)
+	l.add("linker "+strconv.Itoa(typeID)+" fields", "crm.item.fields", map[string]any{"entityTypeId": typeID, "useOriginalUfNames": "N"})
+}
+
 func (l *loading) addUsers() {
 	l.add("users "+strconv.Itoa(l.users), "user.get", map[string]any{
 		"sort": "ID", "order": "ASC", "start": l.users * pageSize,
@@ -198,6 +214,13 @@ func (l *loading) second() {
 		if !slices.Contains(l.typeIDs, id) {
 			l.typeIDs = append(l.typeIDs, id)
 			l.addEntity(strconv.Itoa(id), id, true)
+		}
+	}
+	if l.linkers != nil {
+		for _, o := range l.ownerTypes() {
+			if isProcess(o.ID.whole()) {
+				l.addLinker(o.ID.whole())
+			}
 		}
 	}
 	total := l.replies["users 0"].Result.Total
@@ -228,19 +251,27 @@ func (l *loading) titled(title string) []int {
 		}
 		return ids
 	}
-	var owners []struct {
-		ID   number `json:"ID"`
-		Name text   `json:"NAME"`
-	}
-	if r := l.replies["owner types"]; r.Err != nil || json.Unmarshal(r.Result.Value, &owners) != nil {
-		return nil
-	}
-	for _, o := range owners {
+	for _, o := range l.ownerTypes() {
 		if isProcess(o.ID.whole()) && strings.EqualFold(strings.TrimSpace(string(o.Name)), title) {
 			ids = append(ids, o.ID.whole())
 		}
 	}
 	return ids
+}
+
+// ownerType is an entity as crm.enum.ownertype prints it.
+type ownerType struct {
+	ID   number `json:"ID"`
+	Name text   `json:"NAME"`
+}
+
+// ownerTypes are the portal's entities, which every webhook may list.
+func (l *loading) ownerTypes() []ownerType {
+	var owners []ownerType
+	if r := l.replies["owner types"]; r.Err != nil || json.Unmarshal(r.Result.Value, &owners) != nil {
+		return nil
+	}
+	return owners
 }
 
 // types reads an answer of crm.type.list.
@@ -305,9 +336,28 @@ func (l *loading) catalog() (*engine.Catalog, error) {
 			return nil, err
 		}
 	}
+	for _, id := range l.linkers {
+		e, err := l.entity("linker "+strconv.Itoa(id), id, crmType{Title: l.ownerName(id)}, statuses)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			catalog.Linkers = append(catalog.Linkers, e)
+		}
+	}
 	slices.SortFunc(catalog.Entities, func(a, b *engine.Entity) int { return a.TypeID - b.TypeID })
 	catalog.Users = l.people()
 	return catalog, nil
+}
+
+// ownerName is the name of an entity among the owner types.
+func (l *loading) ownerName(typeID int) text {
+	for _, o := range l.ownerTypes() {
+		if o.ID.whole() == typeID {
+			return o.Name
+		}
+	}
+	return ""
 }
 
 // typeOf is the smart process with an entityTypeId, as far as it is known.

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// linkers are the entities whose items may link to others, each once.
+func (c *Catalog) linkers() []*Entity {
+	all := slices.Clone(c.Entities)
+	for _, e := range c.Linkers {
+		if c.EntityByType(e.TypeID) == nil {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// findLinks returns the items of the portal that link to the given ones, of which
+// to has the ids by entity type.
+func findLinks(ctx context.Context, reader Reader, linkers []*Entity, to map[int][]int64) (map[ItemKey][]ItemKey, error) {
+	var lookups []Lookup
+	var types []int // of what each looks for links to
+	for _, e := range linkers {
+		for _, f := range e.linkFields() {
+			typeID, _ := f.linkedType()
+			ids := to[typeID]
+			if len(ids) == 0 {
+				continue
+			}
+			keys := make([][]any, len(ids))
+			for i, id := range ids {
+				keys[i] = []any{id}
+			}
+			lookups = append(lookups, Lookup{Entity: e, Match: []*Field{f}, Keys: keys})
+			types = append(types, typeID)
+		}
+	}
+	linked := map[ItemKey][]ItemKey{}
+	if len(lookups) == 0 {
+		return linked, nil
+	}
+	found, err := reader.FindAll(ctx, lookups)
+	if err != nil {
+		return nil, err
+	}
+	for n, hits := range found {
+		for i, id := range to[types[n]] {
+			key := ItemKey{TypeID: types[n], ID: id}
+			for _, from := range hits[i] {
+				linked[key] = append(linked[key], ItemKey{TypeID: lookups[n].Entity.TypeID, ID: from.ID})
+			}
+		}
+	}
+	return linked, nil
+}
+
+// linkFields are the fields by which items of an entity link to others. A single
+// link (contactId) is left out where there is the set that it belongs to.
+func (e *Entity) linkFields() []*Field {
+	var fields []*Field
+	for _, f := range e.Fields {
+		if _, links := f.linkedType(); links && (f.Multiple || e.setOf(f) == nil) {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// setOf is the set (contactIds) that a single link (contactId) belongs to, nil if
+// there is none.
+func (e *Entity) setOf(f *Field) *Field {
+	if set := e.FieldByName(f.Name + "s"); set != nil && set.Multiple && set.Type == f.Type {
+		return set
+	}
+	return nil
+}
+
+// linkedType is the type of the items that a field links to: parentId128 to those
+// of type 128.
+func (f *Field) linkedType() (typeID int, links bool) {
+	if f == nil {
+		return 0, false
+	}
+	switch f.Type {
+	case FieldContact:
+		return TypeContact, true
+	case FieldCompany:
+		return TypeCompany, true
+	case FieldLead:
+		return TypeLead, true
+	case FieldDeal:
+		return TypeDeal, true
+	case FieldCRMEntity:
+		number, _ := strings.CutPrefix(f.Name, "parentId")
+		typeID, err := strconv.Atoi(number)
+		return typeID, err == nil && typeID > 0
+	default:
+		return 0, false
+	}
+}
+
+// linkedItem is the item that a single link's value names.
+func linkedItem(f *Field, v any) (ItemKey, bool) {
+	id, ok := v.(int64)
+	if !ok || id == 0 || f == nil || f.Multiple {
+		return ItemKey{}, false
+	}
+	typeID, ok := f.linkedType()
+	return ItemKey{TypeID: typeID, ID: id}, ok
+}
