@@ -58,11 +58,26 @@ func findLinks(ctx context.Context, reader Reader, linkers []*Entity, to map[int
 }
 
 // linkFields are the fields by which items of an entity link to others. A single
-// link (contactId) is left out where there is the set that it belongs to.
+// link (contactId) is left out where there is the set that it belongs to, and a
+// company's list of contacts, which shows the links that those have.
 func (e *Entity) linkFields() []*Field {
 	var fields []*Field
 	for _, f := range e.Fields {
-		if _, links := f.linkedType(); links && (f.Multiple || e.setOf(f) == nil) {
+		to, links := f.linkedType()
+		mirror := e.TypeID == TypeCompany && to == TypeContact
+		if links && !mirror && (f.Multiple || e.setOf(f) == nil) {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// LinksTo are the fields by which items of the entity link to those of another
+// type.
+func (e *Entity) LinksTo(typeID int) []*Field {
+	var fields []*Field
+	for _, f := range e.linkFields() {
+		if to, _ := f.linkedType(); to == typeID {
 			fields = append(fields, f)
 		}
 	}

@@ -121,10 +121,12 @@ func newHeader(o *PlanOptions, c *Catalog, warnings []string) *Header {
 	if o.Retry != nil {
 		retries = o.Retry.Run
 	}
+	needs := o.Job.Needs()
+	needs.Linkers = false // who applies the plan need not know them
 	return &Header{
 		Format: PlanFormat, Retries: retries, Job: o.Job.Name, JobFile: o.Job.File, JobHash: o.Job.Hash, Includes: o.Job.Includes, Params: params,
 		Portal: c.Portal, PortalRef: o.PortalRef, Created: o.Now.UTC(), Expires: o.Now.UTC().Add(PlanLifetime),
-		Needs: o.Job.Needs(), Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
+		Needs: needs, Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
 	}
 }
 
@@ -309,7 +311,7 @@ func (p *Planning) ready(chunk []*Record) []*Record {
 			}
 			continue
 		}
-		if reason := r.missing(uses); reason != "" {
+		if reason := p.missing(r, uses); reason != "" {
 			p.Skip(r, reason)
 			continue
 		}
@@ -329,11 +331,14 @@ func (p *Planning) ready(chunk []*Record) []*Record {
 	return out
 }
 
-// missing says why the record lacks one of the steps' items, "" if it has all.
-func (r *Record) missing(steps []string) string {
+// missing says why a record lacks one of the steps' items, "" if it has all.
+func (p *Planning) missing(r *Record, steps []string) string {
 	for _, id := range steps {
 		if reason, broken := r.broken[id]; broken {
 			return fmt.Sprintf("needs %s: %s", id, reason)
+		}
+		if h := r.held[id]; h != nil && h.Gone != "" {
+			return h.deleted(r)
 		}
 	}
 	return ""

@@ -91,6 +91,10 @@ func (p *Planning) Overlay(ctx context.Context, held []*Held) error {
 		if c.Kind == KindCreate {
 			h.Made = map[string]any{}
 		}
+		if c.Kind == KindDelete {
+			h.Gone = c.Source
+			continue
+		}
 		for name, f := range c.Fields {
 			h.Now[name] = f.After
 			if c.Kind == KindCreate {

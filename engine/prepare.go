@@ -335,6 +335,13 @@ func (j *Job) Needs() Needs {
 		add(s.Source.Source.Makes())
 		for _, step := range s.Steps {
 			add(step.Step.Makes())
+			if needer, ok := step.Step.(Needer); ok {
+				more := needer.Needs()
+				n.Linkers = n.Linkers || more.Linkers
+				for _, name := range more.Entities {
+					add(name)
+				}
+			}
 		}
 	}
 	n.Users = true

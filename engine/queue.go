@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -278,7 +279,7 @@ func (c *Change) itemKey() ItemKey {
 	if c.Ref != "" {
 		return ItemKey{Ref: c.Ref}
 	}
-	return ItemKey{TypeID: c.TypeID, ID: c.ID}
+	return ItemKey{Ref: c.Entity + "#" + strconv.FormatInt(c.ID, 10)} // as its deletion's
 }
 
 // push makes a task ready, unless it is being compared with the portal: then

@@ -28,6 +28,8 @@ type Held struct {
 	Ref    string // of a planned item
 	// Created says that this plan makes the item.
 	Created bool
+	// Gone is the record for which this plan deletes the item, "" if it does not.
+	Gone string
 	// Now are the known field values after this plan's changes so far, by
 	// REST name, canonical. For a planned item these are all it will have.
 	Now map[string]any

@@ -19,6 +19,10 @@ func (p *Planning) dropNetZero() {
 		if h.before == nil || len(h.changes) < 2 {
 			continue
 		}
+		if h.Gone != "" {
+			dropBeforeDeletion(h)
+			continue
+		}
 		final := map[string]FieldChange{}
 		for _, c := range h.changes {
 			for name, f := range c.Fields {
@@ -39,6 +43,17 @@ func (p *Planning) dropNetZero() {
 					c.Kind = KindNone
 				}
 			}
+		}
+	}
+}
+
+// dropBeforeDeletion takes out what a record's steps change about an item that a
+// later one deletes.
+func dropBeforeDeletion(h *Held) {
+	for _, c := range h.changes {
+		if c.Kind != KindDelete {
+			c.Kind, c.Fields, c.Needs = KindNone, nil, nil
+			c.Reason = "the item is deleted"
 		}
 	}
 }

@@ -30,6 +30,12 @@ type Step interface {
 	Plan(ctx context.Context, p *Planning, chunk []*Record) error
 }
 
+// Needer is a step that works on items of further entities than those that steps
+// make or hold.
+type Needer interface {
+	Needs() Needs
+}
+
 // Source begins a stream.
 type Source interface {
 	// Verb is the key in job files: read or select.

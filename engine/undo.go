@@ -198,7 +198,7 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 			names[c.TypeID][name] = true
 		}
 		if entity := u.o.Catalog.EntityByType(c.TypeID); c.Kind == KindCreate && entity != nil {
-			for _, name := range entity.imageFields() {
+			for _, name := range entity.DeletionFields() {
 				names[c.TypeID][name] = true
 			}
 		}
@@ -265,7 +265,7 @@ const maxListWait = 10 * time.Second
 func (u *undoing) inverse(c *Change, kind Kind) *Change {
 	ref := c.Ref
 	if ref == "" {
-		ref = fmt.Sprintf("%s#%d", c.Entity, c.ID)
+		ref = c.Entity + "#" + strconv.FormatInt(c.ID, 10)
 	}
 	return &Change{
 		Step: c.Step, Index: u.steps[c.Step], Kind: kind, Entity: c.Entity, TypeID: c.TypeID, ID: c.ID, Ref: ref,
@@ -346,7 +346,7 @@ func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *I
 	undo := u.inverse(c, KindDelete)
 	undo.Needs, undo.Fields = links.Planned, map[string]FieldChange{}
 	for _, f := range entity.Fields {
-		if v := plain(item.Fields[f.Name]); f.imaged() && v != nil {
+		if v := plain(item.Fields[f.Name]); f.remade() && v != nil {
 			undo.Fields[f.Name] = FieldChange{Before: v}
 		}
 		if f.Type == FieldFile && plain(item.Fields[f.Name]) != nil {
@@ -415,15 +415,12 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 		if field == nil || f.Before == nil {
 			continue
 		}
-		v := f.Before
-		if to, ok := linkedItem(field, v); ok {
-			again, err := u.remadeAs(ctx, to)
-			if err != nil {
-				return nil, err
-			}
-			if again != "" {
-				v = expression.Ref{Step: again}
-			}
+		if set := entity.setOf(field); set != nil && c.Fields[set.Name].Before != nil {
+			continue // the set has it, too
+		}
+		v, err := u.relinked(ctx, field, f.Before)
+		if err != nil {
+			return nil, err
 		}
 		undo.Fields[name] = FieldChange{After: v}
 		if rows := multiRows(v); rows != nil {
@@ -455,6 +452,33 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 		undo.Reason = fmt.Sprintf("%s %d can't be made again: %s has no field for an external key, without which it might be made twice", entity.Name, c.ID, entity.Name)
 	}
 	return undo, nil
+}
+
+// relinked has a link's value lead to what this undo makes again.
+func (u *undoing) relinked(ctx context.Context, field *Field, v any) (any, error) {
+	typeID, links := field.linkedType()
+	if !links {
+		return v, nil
+	}
+	if set, several := v.([]any); several {
+		out := make([]any, len(set))
+		for i, one := range set {
+			var err error
+			if out[i], err = u.relinked(ctx, field, one); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	id, ok := v.(int64)
+	if !ok {
+		return v, nil
+	}
+	again, err := u.remadeAs(ctx, ItemKey{TypeID: typeID, ID: id})
+	if err != nil || again == "" {
+		return v, err
+	}
+	return expression.Ref{Step: again}, nil
 }
 
 func remadeKey(key ItemKey) Hash { return HashOf("remade", key.TypeID, key.ID) }

@@ -94,7 +94,7 @@ func (s *stepper) step(n *node) {
 		spec.When = s.condition(when, "when")
 	}
 	spec.OnError = s.onError(entry(n, "on_error"))
-	s.target(step, settings)
+	s.target(step, verb, settings)
 	s.expressions(spec, n, d)
 	s.remember(spec)
 	s.stream.Steps = append(s.stream.Steps, spec)
@@ -257,7 +257,7 @@ func identifier(name string) string {
 }
 
 // target checks the step that this one changes.
-func (s *stepper) target(step engine.Step, settings []setting) {
+func (s *stepper) target(step engine.Step, verb engine.Word, settings []setting) {
 	for _, setting := range settings {
 		word, ok := reflect.TypeAssert[engine.Word](setting.value)
 		if setting.object != "step" || !ok || word.Text == "" {
@@ -276,6 +276,11 @@ func (s *stepper) target(step engine.Step, settings []setting) {
 			s.fault(word.Pos, expression.Suggest(word.Text, s.holders()), "step %q holds no item", word.Text)
 		default:
 			s.writes[entityKey(above.entity)] = engine.Word{Text: above.entity, Pos: word.Pos}
+		}
+	}
+	if needer, ok := step.(engine.Needer); ok {
+		for _, entity := range needer.Needs().Entities {
+			s.writes[entityKey(entity)] = engine.Word{Text: entity, Pos: verb.Pos}
 		}
 	}
 	if entity := step.Makes(); entity != "" && step.Plans() {

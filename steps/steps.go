@@ -19,5 +19,6 @@ func All() []engine.StepKind {
 		{Verb: "update", Doc: "Changes fields of a held item.", Step: func() engine.Step { return &Update{} }},
 		{Verb: "move", Doc: "Moves a held item to another stage.", Step: func() engine.Step { return &Move{} }},
 		{Verb: "clear", Doc: "Empties fields of a held item.", Step: func() engine.Step { return &Clear{} }},
+		{Verb: "delete", Doc: "Deletes a held item.", Step: func() engine.Step { return &Delete{} }},
 	}
 }

@@ -80,6 +80,15 @@ func verbs() []verb {
 		{
 			name: "delete", seed: "demo,contacts=2,items=1", method: "crm.item.delete", rows: linkedRows, job: linked, undo: true,
 		},
+		{
+			name: "delete with cascade", seed: "demo,contacts=120,items=120", method: "crm.item.delete",
+			job: `  - select: Onboarding
+    id: card
+    where: {category: Clients}
+  - delete: card
+    cascade: [contact]
+`,
+		},
 		{name: "restore", seed: "demo,contacts=2,items=120", method: "crm.item.update", job: updated, undo: true},
 	}
 }
