@@ -34,6 +34,8 @@ type Catalog struct {
 	// Linkers are all further entities of the portal, where they were asked for:
 	// their items may link to those of the others.
 	Linkers []*Entity
+	// Beside is what stands beside items, as far as it was asked for.
+	Beside []*Entity
 }
 
 // PortalInfo says which portal was asked and as whom.
@@ -72,6 +74,9 @@ type Entity struct {
 	// Categorized says that items carry a categoryId. Leads and quotes have
 	// stages, in one Category without an id, but no categories.
 	Categorized bool `json:"categorized,omitempty"`
+	// Identity are the fields that tell one thing beside an item from another;
+	// nil for items of the CRM.
+	Identity []string `json:"identity,omitempty"`
 	// Few says that the portal held less than a page of items of the entity at
 	// the moment when the catalog was loaded, and Items how many. Only the
 	// Reader, which knows how long ago that was and what was written since, may
@@ -158,6 +163,7 @@ type Needs struct {
 	Entities []string // as the job writes them: contact, Onboarding, 128
 	Users    bool     // some value may name a person
 	Linkers  bool     // which items link to others must be known
+	Beside   []string // what stands beside items: comments, addresses
 }
 
 // Entity returns the entity that name means: a word (contact), a smart
@@ -223,6 +229,11 @@ func StandardEntities() []int {
 // EntityByType returns the entity with that entityTypeId, or nil.
 func (c *Catalog) EntityByType(typeID int) *Entity {
 	for _, e := range c.Entities {
+		if e.TypeID == typeID {
+			return e
+		}
+	}
+	for _, e := range c.Beside {
 		if e.TypeID == typeID {
 			return e
 		}

@@ -5,16 +5,20 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
 // askLost asks what became of creates whose answers were lost, by their external
-// keys.
+// keys; of what carries none, by what it is.
 func (r *runner) askLost(q *inquiry, changes []*Change, now time.Time) error {
 	creates := map[lookup][]*Change{}
 	for _, c := range changes {
 		if c.Kind == KindCreate {
 			k := lookup{c.TypeID, c.KeyField}
+			if c.KeyField == "" {
+				k.fields = strings.Join(c.Match, ",")
+			}
 			creates[k] = append(creates[k], c)
 		}
 	}
@@ -36,16 +40,23 @@ func (l lookup) compare(other lookup) int {
 	return cmp.Or(cmp.Compare(l.typeID, other.typeID), cmp.Compare(l.fields, other.fields))
 }
 
-// askLostBy looks lost creates up by one field.
+// askLostBy looks lost creates up by the fields that tell them from others.
 func (r *runner) askLostBy(q *inquiry, k lookup, changes []*Change, now time.Time) error {
 	entity := r.o.Catalog.EntityByType(k.typeID)
-	if entity == nil || entity.FieldByName(k.fields) == nil {
-		return fmt.Errorf("entity type %d has no field %q", k.typeID, k.fields)
+	if entity == nil {
+		return fmt.Errorf("the portal has no entity type %d", k.typeID)
+	}
+	match, err := entity.fieldsNamed(k.fields)
+	if err != nil {
+		return err
 	}
 	keys := make([][]any, len(changes))
 	names := map[string]bool{}
 	for i, c := range changes {
 		keys[i] = []any{c.ExternalKey}
+		if c.KeyField == "" {
+			keys[i] = r.queue.identityOf(match, c)
+		}
 		for name := range c.Fields {
 			names[name] = true
 		}
@@ -54,7 +65,7 @@ func (r *runner) askLostBy(q *inquiry, k lookup, changes []*Change, now time.Tim
 		names[name] = true
 	}
 	q.add(Lookup{
-		Entity: entity, Match: []*Field{entity.FieldByName(k.fields)}, Keys: keys,
+		Entity: entity, Match: match, Keys: keys,
 		Select: slices.Sorted(maps.Keys(names)), Expected: true,
 	}, func(found [][]Item) {
 		for i, c := range changes {
@@ -62,6 +73,29 @@ func (r *runner) askLostBy(q *inquiry, k lookup, changes []*Change, now time.Tim
 		}
 	})
 	return nil
+}
+
+// fieldsNamed are the fields of a [lookup].
+func (e *Entity) fieldsNamed(names string) ([]*Field, error) {
+	var fields []*Field
+	for name := range strings.SplitSeq(names, ",") {
+		f := e.FieldByName(name)
+		if f == nil {
+			return nil, fmt.Errorf("%s has no field %q", e.Name, name)
+		}
+		fields = append(fields, f)
+	}
+	return fields, nil
+}
+
+// identityOf are the values of a create that was sent, the ids of made items among
+// them filled in.
+func (q *queue) identityOf(match []*Field, c *Change) []any {
+	key := make([]any, len(match))
+	for i, f := range match {
+		key[i] = q.resolve(c.Fields[f.Name].After)
+	}
+	return key
 }
 
 // judgeCreate settles a lost create by the items that carry its external key, if
@@ -73,6 +107,9 @@ func (r *runner) judgeCreate(c *Change, found []Item, now time.Time) {
 		r.done(c, Outcome{Kind: OutcomeDone, ID: found[0].ID, Item: &found[0]})
 	case len(found) > 1:
 		c.State, c.Error = StateQuarantined, fmt.Sprintf("%d items carry the external key %q; delete all but one", len(found), c.ExternalKey)
+		if c.KeyField == "" {
+			c.Error = fmt.Sprintf("there are %d of this %s; delete all but one", len(found), c.Entity)
+		}
 	case r.expired(c, now):
 		c.State, c.Error = StatePlanned, ""
 	}

@@ -90,13 +90,9 @@ func (r *runner) askTwinsBy(q *inquiry, k lookup, changes []*Change) error {
 	if entity == nil {
 		return fmt.Errorf("the portal has no entity type %d", k.typeID)
 	}
-	var match []*Field
-	for name := range strings.SplitSeq(k.fields, ",") {
-		f := entity.FieldByName(name)
-		if f == nil {
-			return fmt.Errorf("%s has no field %q", entity.Name, name)
-		}
-		match = append(match, f)
+	match, err := entity.fieldsNamed(k.fields)
+	if err != nil {
+		return err
 	}
 	var asked []*Change
 	var keys [][]any

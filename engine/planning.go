@@ -48,6 +48,9 @@ func (p *Planning) Hold(r *Record, item Item, e *Entity) *Held {
 	return h
 }
 
+// Share returns the one Held of an item of the portal in this chunk.
+func (p *Planning) Share(e *Entity, item Item) *Held { return p.share(NewHeld(e, item)) }
+
 // share returns the one Held of an item in this chunk.
 func (p *Planning) share(h *Held) *Held {
 	if known, ok := p.items[h.key()]; ok {
@@ -145,7 +148,7 @@ func (p *Planning) breakStep(r *Record, reason string) {
 // Create plans a new item and makes the record hold it.
 func (p *Planning) Create(r *Record, e *Entity, values map[string]FieldChange, external ExternalKey) *Change {
 	c := p.change(r, KindCreate)
-	c.Ref = p.spec.ID + "@" + r.Source
+	c.Entity, c.TypeID, c.Ref = e.Name, e.TypeID, p.spec.ID+"@"+r.Source
 	c.Fields, c.ExternalKey, c.KeyField = values, external.Key, external.Field
 	c.Needs = refsIn(values)
 	now := make(map[string]any, len(values))
@@ -157,6 +160,29 @@ func (p *Planning) Create(r *Record, e *Entity, values map[string]FieldChange, e
 	r.Hold(p.spec.ID, h)
 	p.indexPlanned(h)
 	return c
+}
+
+// CreateBeside plans something new that stands beside an item. It is found again
+// by what it is, and by an external key where it can carry one.
+func (p *Planning) CreateBeside(r *Record, e *Entity, values map[string]FieldChange, external ExternalKey) *Held {
+	c := p.change(r, KindCreate)
+	c.Entity, c.TypeID, c.Ref = e.Name, e.TypeID, p.spec.ID+"@"+r.Source
+	if e.TypeID == TypeRequisite { // one record may need a requisite and its address
+		c.Ref = p.spec.ID + ".requisite@" + r.Source
+	}
+	c.Fields, c.Match, c.ExternalKey, c.KeyField = values, e.Identity, external.Key, external.Field
+	if external.Field == "" {
+		c.ExternalKey = e.identity(values)
+	}
+	c.Needs = refsIn(values)
+	now := make(map[string]any, len(values))
+	for name, f := range values {
+		now[name] = f.After
+	}
+	h := &Held{Entity: e, Ref: c.Ref, Created: true, Now: now, changes: []*Change{c}}
+	p.items[h.key()] = h
+	p.indexPlanned(h)
+	return h
 }
 
 // Change plans a change of a held item's fields, or records that it already is
@@ -221,7 +247,11 @@ func (p *Planning) Warn(format string, args ...any) {
 
 // indexPlanned lets later steps find a planned item by the fields they match.
 func (p *Planning) indexPlanned(h *Held) {
-	for _, list := range p.matches[h.Entity.TypeID] {
+	lists := p.matches[h.Entity.TypeID]
+	if h.Entity.Beside() {
+		lists = [][]*Field{h.Entity.IdentityFields()}
+	}
+	for _, list := range lists {
 		for _, key := range matchKeys(list, h.Now) {
 			p.index.put(plannedHash(h.Entity, list, key), []byte(h.Ref))
 		}

@@ -338,6 +338,11 @@ func (j *Job) Needs() Needs {
 			if needer, ok := step.Step.(Needer); ok {
 				more := needer.Needs()
 				n.Linkers = n.Linkers || more.Linkers
+				for _, name := range more.Beside {
+					if !slices.Contains(n.Beside, name) {
+						n.Beside = append(n.Beside, name)
+					}
+				}
 				for _, name := range more.Entities {
 					add(name)
 				}

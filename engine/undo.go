@@ -418,7 +418,11 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 		if set := entity.setOf(field); set != nil && c.Fields[set.Name].Before != nil {
 			continue // the set has it, too
 		}
-		v, err := u.relinked(ctx, field, f.Before)
+		typeID, _ := field.linkedType()
+		if entity.Beside() && name == "ownerId" {
+			typeID = ownerType(c.Fields["ownerType"].Before)
+		}
+		v, err := u.relinked(ctx, typeID, f.Before)
 		if err != nil {
 			return nil, err
 		}
@@ -447,6 +451,13 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 		undo.Fields[name] = FieldChange{After: undo.ExternalKey}
 		break
 	}
+	if entity.Beside() {
+		undo.Import, undo.Match = false, entity.Identity
+		if undo.KeyField == "" {
+			undo.ExternalKey = entity.identity(undo.Fields)
+		}
+		return undo, nil
+	}
 	if undo.KeyField == "" {
 		undo.Kind, undo.Fields, undo.Ref = KindInvalid, nil, ""
 		undo.Reason = fmt.Sprintf("%s %d can't be made again: %s has no field for an external key, without which it might be made twice", entity.Name, c.ID, entity.Name)
@@ -454,17 +465,17 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 	return undo, nil
 }
 
-// relinked has a link's value lead to what this undo makes again.
-func (u *undoing) relinked(ctx context.Context, field *Field, v any) (any, error) {
-	typeID, links := field.linkedType()
-	if !links {
+// relinked has a value that links to items of a type lead to what this undo makes
+// again; of no type, 0, it is no link.
+func (u *undoing) relinked(ctx context.Context, typeID int, v any) (any, error) {
+	if typeID == 0 {
 		return v, nil
 	}
 	if set, several := v.([]any); several {
 		out := make([]any, len(set))
 		for i, one := range set {
 			var err error
-			if out[i], err = u.relinked(ctx, field, one); err != nil {
+			if out[i], err = u.relinked(ctx, typeID, one); err != nil {
 				return nil, err
 			}
 		}

@@ -73,6 +73,9 @@ func freedKey(from ItemKey) Hash { return HashOf("freed", from.TypeID, from.ID) 
 func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) error {
 	for name, f := range undo.Fields {
 		to, ok := linkedItem(entity.FieldByName(name), f.Before)
+		if id, owned := f.Before.(int64); owned && entity.Beside() && name == "ownerId" {
+			to, ok = ItemKey{TypeID: ownerType(undo.Fields["ownerType"].Before), ID: id}, true
+		}
 		if !ok {
 			continue
 		}

@@ -87,13 +87,13 @@ func rank(e *engine.Entity) int {
 func (s *Delete) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.Record) error {
 	var deleted []*engine.Record
 	for _, r := range chunk {
-		switch h := r.Held(s.Step.Text); {
-		case h.ID == 0:
+		h := r.Held(s.Step.Text)
+		if h.ID == 0 {
 			p.Invalid(r, fmt.Sprintf("the plan makes this %s, so that it can't delete it", h.Entity.Name))
-		default:
-			p.Delete(r, h, nil)
-			deleted = append(deleted, r)
+			continue
 		}
+		p.Delete(r, h, nil)
+		deleted = append(deleted, r)
 	}
 	for _, c := range s.cascade {
 		if err := s.follow(ctx, p, c, deleted); err != nil {

@@ -157,8 +157,12 @@ func find(ctx context.Context, p *engine.Planning, e *engine.Entity, list []*eng
 // item of the portal can have it.
 func planned(key []any) bool {
 	return slices.ContainsFunc(key, func(v any) bool {
-		_, ref := v.(expression.Ref)
-		return ref
+		switch v.(type) {
+		case expression.Ref, expression.Text:
+			return true
+		default:
+			return false
+		}
 	})
 }
 

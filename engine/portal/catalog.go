@@ -28,7 +28,7 @@ type cachedCatalog struct {
 // where that does not lead to it (titles that several share, a webhook without
 // administrator's rights) is there a second.
 func (c *Client) Catalog(ctx context.Context, needs engine.Needs) (*engine.Catalog, error) {
-	key := fmt.Sprintf("%q %t %t", needs.Entities, needs.Users, needs.Linkers)
+	key := fmt.Sprintf("%q %t %t %q", needs.Entities, needs.Users, needs.Linkers, needs.Beside)
 	c.mu.Lock()
 	cached, ok := c.catalogs[key]
 	c.mu.Unlock()
@@ -60,6 +60,14 @@ func (c *Client) loadCatalog(ctx context.Context, needs engine.Needs) (*engine.C
 	catalog, err := l.catalog()
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range needs.Beside {
+		switch name {
+		case engine.BesideComments:
+			catalog.Beside = append(catalog.Beside, engine.Comments())
+		case engine.BesideAddresses:
+			catalog.Beside = append(catalog.Beside, engine.Requisites(l.presets()), engine.Addresses())
+		}
 	}
 	for _, e := range catalog.Entities {
 		c.noteTable(e, asked)
@@ -138,6 +146,11 @@ func (l *loading) first(needs engine.Needs) {
 	}
 	if len(l.titles) > 0 || needs.Linkers {
 		l.add("owner types", "crm.enum.ownertype", nil)
+	}
+	if slices.Contains(needs.Beside, engine.BesideAddresses) {
+		l.add("presets", "crm.requisite.preset.list", map[string]any{
+			"filter": map[string]any{"ENTITY_TYPE_ID": engine.TypeRequisite, "ACTIVE": "Y"}, "order": map[string]any{"SORT": "ASC"},
+		})
 	}
 	if needs.Linkers {
 		l.linkers = []int{}

@@ -35,6 +35,9 @@ func Method(kind engine.CommandKind) string {
 
 // callOf writes a command as a call.
 func callOf(command engine.Command) (call, error) {
+	if command.Entity != nil && command.Entity.Beside() {
+		return besideCall(command)
+	}
 	method := Method(command.Kind)
 	if method == "" || command.Entity == nil {
 		return call{}, fmt.Errorf("there is no command %q", command.Kind)

@@ -38,6 +38,13 @@ func (c *Client) FindAll(ctx context.Context, lookups []engine.Lookup) ([][][]en
 		if err := checkLookup(l); err != nil {
 			return nil, err
 		}
+		if l.Entity.Beside() && len(l.IDs)+len(l.Keys) > 0 {
+			var err error
+			if found[n], err = c.findBeside(ctx, l); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if len(l.IDs) > 0 {
 			lists = append(lists, idLists(l.Entity, l.IDs, l.Select)...)
 			continue

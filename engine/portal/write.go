@@ -189,12 +189,23 @@ func (h heldItems) add(c engine.Command) {
 func (w *writing) settle(at int, r reply) {
 	command, o := w.commands[at], &w.outcomes[at]
 	o.ID = command.ID
+	if r.Err != nil && goneBeside(command, r.Err) {
+		o.Kind = engine.OutcomeDone
+		return
+	}
 	if r.Err != nil {
 		o.Kind, o.Code, o.Message = r.Err.Verdict.outcome(), r.Err.Code, r.Err.Message
 		return
 	}
 	o.Kind, o.Cost = engine.OutcomeDone, r.Result.Time.Duration
 	if command.Kind == engine.CommandDelete {
+		return
+	}
+	if command.Entity.Beside() {
+		id, ok := settleBeside(command, r.Result.Value)
+		if o.ID = id; !ok {
+			o.Kind, o.Message = engine.OutcomeUnknown, "the answer names no id"
+		}
 		return
 	}
 	var answer struct {

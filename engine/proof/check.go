@@ -343,8 +343,8 @@ func (c *check) lost() {
 		for i := range r.Changes {
 			change := &r.Changes[i]
 			t, _ := change.target()
-			if change.Kind != engine.KindCreate {
-				continue
+			if change.Kind != engine.KindCreate || change.TypeID < 0 || change.TypeID == engine.TypeRequisite {
+				continue // what stands beside items is compared with an undisturbed portal's
 			}
 			switch {
 			case !change.State.Final():

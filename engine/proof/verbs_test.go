@@ -89,6 +89,21 @@ func verbs() []verb {
     cascade: [contact]
 `,
 		},
+		{
+			name: "comment", seed: "demo,contacts=2,items=120", method: "crm.timeline.comment.add",
+			job: `  - select: Onboarding
+    id: card
+  - comment: card
+    text: Seen ${{ card.title }}
+`,
+		},
+		{
+			name: "address", seed: "demo,contacts=120,items=1", method: "crm.requisite.add",
+			job: `  - select: contact
+  - address: contact
+    fields: {address1: "Rua ${{ contact.name }}", city: Recife}
+`,
+		},
 		{name: "restore", seed: "demo,contacts=2,items=120", method: "crm.item.update", job: updated, undo: true},
 	}
 }

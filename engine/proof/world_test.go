@@ -3,6 +3,7 @@ package proof_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -145,7 +146,8 @@ func contents(tb testing.TB, p *sandbox.Portal) string {
 		for _, item := range items {
 			key, _ := item["xmlId"].(string)
 			origin, _ := item["originId"].(string)
-			if key += origin; key != "" {
+			requisite, _ := item["XML_ID"].(string)
+			if key += origin + requisite; key != "" {
 				names[entity][idText(item["id"])] = key
 			}
 		}
@@ -156,6 +158,12 @@ func contents(tb testing.TB, p *sandbox.Portal) string {
 			named(item, "id", names[entity])
 			named(item, "contactId", names["contact"])
 			named(item, "contactIds", names["contact"])
+			if entity == "comment" || entity == "address" { // what has no key has no name
+				delete(item, "id")
+			}
+			if name, ok := names["requisite"][fmt.Sprint(item["ENTITY_ID"])]; entity == "address" && ok {
+				item["ENTITY_ID"] = name
+			}
 			text, err := json.Marshal(item)
 			if err != nil {
 				tb.Fatal(err)

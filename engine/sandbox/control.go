@@ -124,7 +124,55 @@ func (p *Portal) Dump() []byte {
 		}
 		b = append(b, ']')
 	}
+	for _, beside := range s.dumpedBeside() {
+		b = append(appendText(append(b, ",\n"...), beside.name), ":["...)
+		for j, o := range beside.rows {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSON(append(b, '\n', ' '), o)
+		}
+		b = append(b, ']')
+	}
 	return append(b, "\n}\n"...)
+}
+
+// dumpedRows are the rows of one kind of what stands beside items.
+type dumpedRows struct {
+	name string
+	rows []object
+}
+
+// dumpedBeside are the comments, requisites and addresses, where there are any,
+// without what only tells when they were written.
+func (s *store) dumpedBeside() []dumpedRows {
+	kinds := []struct {
+		name, table string
+		fields      []string
+	}{
+		{"comment", commentTable, []string{"ENTITY_TYPE", "ENTITY_ID", "COMMENT"}},
+		{"requisite", requisiteTable, []string{"ENTITY_TYPE_ID", "ENTITY_ID", "PRESET_ID", "NAME", "XML_ID"}},
+		{"address", addressTable, append([]string{"TYPE_ID", "ENTITY_TYPE_ID", "ENTITY_ID"}, addressParts()...)},
+	}
+	var dumped []dumpedRows
+	for _, kind := range kinds {
+		table := s.existing(kind.table)
+		rows := make([]object, 0, len(table.ids))
+		for _, id := range table.ids {
+			rec, _ := table.get(id)
+			out := object{{"id", id}}
+			for _, name := range kind.fields {
+				if v := (*rec)[name]; v != nil {
+					out = append(out, pair{name, textOf(v)})
+				}
+			}
+			rows = append(rows, out)
+		}
+		if len(rows) > 0 {
+			dumped = append(dumped, dumpedRows{kind.name, rows})
+		}
+	}
+	return dumped
 }
 
 // dumped is an item without what only tells when it was written: times, dates
