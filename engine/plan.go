@@ -162,6 +162,9 @@ type Log interface {
 	// on the portal made with the external key of a create that is left; zero if
 	// none was.
 	Repeats(ctx context.Context, since time.Time) (time.Time, error)
+	// Deleted returns which of some items runs on the portal have deleted since
+	// then.
+	Deleted(ctx context.Context, typeID int, ids []int64, since time.Time) (map[int64]bool, error)
 	// Totals sums the changes of the run by step, kind and state.
 	Totals(ctx context.Context) ([]Total, error)
 	// Finish records the result.

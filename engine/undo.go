@@ -233,7 +233,7 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 
 // listed reads items by their ids, each of which comes with the time at which it
 // was made, if the run made it. Those that lists may just not show yet are asked
-// for again.
+// for again, unless the journal knows of their deletion.
 func (u *undoing) listed(ctx context.Context, entity *Entity, made map[int64]time.Time, names []string) (map[int64]Item, error) {
 	items := map[int64]Item{}
 	missing := slices.Sorted(maps.Keys(made))
@@ -247,6 +247,13 @@ func (u *undoing) listed(ctx context.Context, entity *Entity, made map[int64]tim
 			_, there := some[id]
 			return there || time.Since(made[id]) >= u.o.Fence
 		})
+		if len(missing) > 0 {
+			gone, err := u.o.Log.Deleted(ctx, entity.TypeID, missing, time.Now().Add(-u.o.Fence))
+			if err != nil {
+				return nil, err
+			}
+			missing = slices.DeleteFunc(missing, func(id int64) bool { return gone[id] })
+		}
 		if len(missing) == 0 {
 			return items, nil
 		}

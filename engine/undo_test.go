@@ -378,3 +378,24 @@ func TestResumeAfterAnotherRun(t *testing.T) {
 		})
 	}
 }
+
+// A run that was just taken back can be taken back again at once: the journal
+// knows that what the portal does not show is gone.
+func TestUndoTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{})
+		w.rows(rows)
+		run := w.run(w.job(onboarding))
+		w.saved = true
+		w.apply(w.planUndo(run.Run, false))
+		began := time.Now()
+		again := w.planUndo(run.Run, false)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it takes %s", took)
+		}
+		if again.Summary.Writes() != 0 || again.Summary.Unchanged == 0 {
+			t.Errorf("the second undo plans %+v", again.Summary)
+		}
+	})
+}

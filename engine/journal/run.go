@@ -287,6 +287,33 @@ func (j *Journal) repeats(ctx context.Context, plan int64, portal string, since 
 	return time.UnixMilli(sent), nil
 }
 
+// Deleted implements [engine.Log].
+func (r *Run) Deleted(ctx context.Context, typeID int, ids []int64, since time.Time) (map[int64]bool, error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.j.db.QueryContext(ctx, `WITH recent AS MATERIALIZED (
+			SELECT plan FROM runs WHERE portal = ?1 AND (finished = 0 OR finished >= ?2))
+		SELECT gone.item_id FROM recent CROSS JOIN json_each(?3) AS k CROSS JOIN changes AS gone INDEXED BY changes_of_item
+			ON gone.plan = recent.plan AND gone.alters = 1 AND gone.item_id > 0
+		WHERE gone.type_id = ?4 AND gone.item_id = k.value AND gone.kind = 'delete' AND gone.state = 'done'`,
+		r.Header().Portal.ID, since.UnixMilli(), string(list), typeID)
+	if err != nil {
+		return nil, fault(r.j.path, err)
+	}
+	defer rows.Close()
+	deleted := map[int64]bool{}
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, fault(r.j.path, err)
+		}
+		deleted[id] = true
+	}
+	return deleted, fault(r.j.path, rows.Err())
+}
+
 // Totals implements [engine.Log], in the order of the steps.
 func (r *Run) Totals(ctx context.Context) ([]engine.Total, error) {
 	rows, err := r.j.db.QueryContext(ctx, `SELECT step, kind, state, count(*) FROM changes WHERE plan = ?
