@@ -57,6 +57,8 @@ type Planning struct {
 	matches  map[int][][]*Field // lists of fields that later steps match by, per entity type
 	files    []FileInfo
 	warned   map[string]bool
+	bad      map[string]int // records of this stream that can't be planned, by the step where they broke
+	broken   []string       // what steps forbid the plan to be applied for
 }
 
 // deadStep names a step's part of a record that turned out not to be possible
@@ -97,6 +99,9 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	rows := p.header.Rows
 	if o.Retry != nil {
 		rows = o.Retry.Rows
+	}
+	if len(p.broken) > 0 {
+		return p.header, &GuardError{Broken: p.broken}
 	}
 	return p.header, checkGuards(o.Job, p.header, rows)
 }
@@ -154,7 +159,8 @@ func (p *Planning) collectMatches(shapes []*streamShape) {
 
 // stream plans all records of a stream, chunk by chunk.
 func (p *Planning) stream(ctx context.Context, shape *streamShape) error {
-	p.shape = shape
+	p.shape, p.bad = shape, map[string]int{}
+	before := p.header.Rows
 	for _, spec := range shape.stream.Steps {
 		summary := StepSummary{ID: spec.ID, Verb: spec.Step.Verb()}
 		if e := p.entityOf(spec); e != nil {
@@ -174,8 +180,52 @@ func (p *Planning) stream(ctx context.Context, shape *streamShape) error {
 			return err
 		}
 	}
+	return p.sweep(ctx, p.header.Rows-before)
+}
+
+// sweep plans what steps want for items that none of the stream's rows is about. A
+// row that can't be used may be about any of them: then nothing is swept.
+func (p *Planning) sweep(ctx context.Context, rows int) error {
+	bad := 0
+	for _, spec := range p.shape.stream.Steps {
+		bad += p.bad[spec.ID]
+		sweeper, ok := spec.Step.(Sweeper)
+		if !ok || p.options.Retry != nil {
+			continue
+		}
+		p.spec = spec
+		chunks := sweeper.Sweep(ctx, p)
+		switch {
+		case chunks == nil:
+			continue
+		case rows == 0:
+			p.Warn("step %s: the source has no rows, so nothing counts as missing from it", spec.ID)
+			continue
+		case bad > 0:
+			p.Warn("step %s: what is missing from the source is left alone, since rows that can't be used (%d) may be about it", spec.ID, bad)
+			continue
+		}
+		for chunk, err := range chunks {
+			if err != nil {
+				return fmt.Errorf("step %s: %w", spec.ID, err)
+			}
+			p.items, p.pending = chunkItems{}, nil
+			for _, r := range chunk {
+				r.env = p.baseEnv(r)
+			}
+			if err := sweeper.PlanSweep(ctx, p, chunk); err != nil {
+				return fmt.Errorf("step %s: %w", spec.ID, err)
+			}
+			if err := p.commit(ctx); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
+
+// Forbid has the plan refused, like a guard that does not hold.
+func (p *Planning) Forbid(reason string) { p.broken = append(p.broken, reason) }
 
 func (p *Planning) entityOf(spec *StepSpec) *Entity {
 	if t := spec.Step.Target(); t != "" {
@@ -212,6 +262,11 @@ func (p *Planning) chunk(ctx context.Context, keys *recordKeys, chunk []*Record)
 			return fmt.Errorf("step %s: %w", spec.ID, err)
 		}
 	}
+	return p.commit(ctx)
+}
+
+// commit ends a chunk: its changes are stored while the next one is planned.
+func (p *Planning) commit(ctx context.Context) error {
 	slices.SortStableFunc(p.pending, func(a, b *Change) int {
 		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Line, b.Line))
 	})

@@ -51,6 +51,17 @@ func (p *Planning) Hold(r *Record, item Item, e *Entity) *Held {
 // Share returns the one Held of an item of the portal in this chunk.
 func (p *Planning) Share(e *Entity, item Item) *Held { return p.share(NewHeld(e, item)) }
 
+// Refresh brings the items that records hold under the step in hand up to what
+// this plan already asks of them.
+func (p *Planning) Refresh(ctx context.Context, chunk []*Record) ([]*Held, error) {
+	held := make([]*Held, len(chunk))
+	for i, r := range chunk {
+		held[i] = p.share(r.Held(p.spec.ID))
+		r.Hold(p.spec.ID, held[i])
+	}
+	return held, p.Overlay(ctx, held)
+}
+
 // share returns the one Held of an item in this chunk.
 func (p *Planning) share(h *Held) *Held {
 	if known, ok := p.items[h.key()]; ok {
@@ -134,6 +145,7 @@ func (p *Planning) Skip(r *Record, reason string) {
 func (p *Planning) Invalid(r *Record, reason string) {
 	c := p.change(r, KindInvalid)
 	c.Reason = reason
+	p.bad[p.spec.ID]++
 	p.breakStep(r, "the row is invalid at step "+p.spec.ID)
 }
 
@@ -218,6 +230,7 @@ func (p *Planning) Withdraw(step, source, reason string) {
 	key := deadStep{step, source}
 	if _, known := p.dead[key]; !known {
 		p.dead[key] = reason
+		p.bad[step]++
 	}
 }
 
@@ -353,5 +366,6 @@ func refsIn(fields map[string]FieldChange) []string {
 func (p *Planning) Conflict(r *Record, reason string) {
 	c := p.change(r, KindConflict)
 	c.Reason = reason
+	p.bad[p.spec.ID]++
 	p.breakStep(r, "conflict at step "+p.spec.ID)
 }

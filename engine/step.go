@@ -36,6 +36,16 @@ type Needer interface {
 	Needs() Needs
 }
 
+// Sweeper is a step that has more to plan once all records of its stream are: for
+// items that none of them is about.
+type Sweeper interface {
+	// Sweep yields records of such items in chunks, each with its item held under
+	// the step's id; nil where nothing is to be swept.
+	Sweep(ctx context.Context, p *Planning) iter.Seq2[[]*Record, error]
+	// PlanSweep plans the changes of a chunk.
+	PlanSweep(ctx context.Context, p *Planning, chunk []*Record) error
+}
+
 // Source begins a stream.
 type Source interface {
 	// Verb is the key in job files: read or select.

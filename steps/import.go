@@ -26,6 +26,13 @@ type Import struct {
 	Stage       *engine.Value       `key:"stage" doc:"Stage of a new item."`
 	ExternalKey engine.Word         `key:"external_key" doc:"The text field that carries the external key of a new item. Default: xmlId, or originId."`
 
+	Missing      string              `key:"missing" enum:"keep,mark,move,delete" default:"keep" doc:"What becomes of items that no row is about any more: mark sets missing_set, move moves them to missing_to. Nothing, while a row of the source can't be used."`
+	MissingWhere []engine.FieldValue `key:"missing_where" doc:"Which items must be in the source; conditions as of select. Required with missing."`
+	MissingSet   []engine.FieldValue `key:"missing_set" doc:"The fields that mark a missing item."`
+	MissingTo    *engine.Value       `key:"missing_to" doc:"The stage of a missing item, by name or id."`
+	MissingMost  string              `key:"missing_most" default:"10%" doc:"How many items may be missing, a number or a share of those in missing_where. More refuse the plan."`
+
+	missing  missing
 	entity   *engine.Entity
 	fields   mapping
 	onCreate mapping
@@ -64,6 +71,7 @@ func (s *Import) Prepare(p *engine.Prepare) {
 		}
 	}
 	s.checkDuplicates(p)
+	s.prepareMissing(p)
 }
 
 func (s *Import) matchList(p *engine.Prepare, words engine.MatchList) []*engine.Field {
