@@ -28,10 +28,25 @@ type config struct {
 //	    url: https://host/rest/1/secret/
 //	    plan: enterprise
 //	    limits: {rate: 5, burst: 250, request: 60s}
+//	  app:
+//	    url: https://host/rest/
+//	    oauth: {client_id: local.1}
 type portalConfig struct {
 	URL    string            `yaml:"url"`
 	Plan   string            `yaml:"plan"`
 	Limits map[string]string `yaml:"limits"`
+	OAuth  *oauthConfig      `yaml:"oauth"`
+}
+
+// oauthConfig describes the application that calls a portal. What is secret of
+// it has no place in a file that may be shared, and is refused there.
+type oauthConfig struct {
+	ClientID    string `yaml:"client_id"`
+	TokenServer string `yaml:"token_server"`
+
+	ClientSecret string `yaml:"client_secret"`
+	RefreshToken string `yaml:"refresh_token"`
+	AccessToken  string `yaml:"access_token"`
 }
 
 // UnmarshalYAML takes a bare URL for a portal with nothing else to say.

@@ -23,7 +23,11 @@ func (a *app) hold(ctx context.Context, j *journal.Journal, ofJob, dir, job stri
 	if err != nil {
 		return nil, err
 	}
-	claim := journal.Claim{Portal: s.ID(), Job: job}
+	id, err := s.Identify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claim := journal.Claim{Portal: id, Job: job}
 	if s.box == nil { // the contents of a sandbox are one process's anyway
 		claim.Portal = t.address.Host // whatever user the webhook is of
 		claim.Shared, err = portal.SharedState()

@@ -74,7 +74,8 @@ func (c *Client) ask(ctx context.Context, calls []call, o askOptions) ([]reply, 
 // enough. Limits are part of the daily work.
 func (c *Client) tellRepeat(ctx context.Context, fault *Error, calls int, pause time.Duration) {
 	level := slog.LevelDebug
-	if fault.Code != codeQueryLimit && fault.Code != codeOperationLimit {
+	renewed := fault.Verdict == Expired && c.wire.tokens != nil
+	if fault.Code != codeQueryLimit && fault.Code != codeOperationLimit && !renewed {
 		last, now := c.warned.Load(), time.Now().UnixNano()
 		if now-last >= int64(leastTime) && c.warned.CompareAndSwap(last, now) {
 			level = slog.LevelWarn

@@ -32,15 +32,14 @@ type wire struct {
 	timeout time.Duration // never below what the portal lets a request run
 	logger  *slog.Logger
 
+	tokens *tokens // of an application; nil for a webhook
+
 	mu      sync.Mutex
 	address Address
 	moves   atomic.Int64 // requests that a redirect cost
 }
 
 func newWire(address Address, transport http.RoundTripper, timeout time.Duration, logger *slog.Logger) *wire {
-	if transport == nil {
-		transport = newTransport()
-	}
 	return &wire{
 		// Following a redirect would turn the POST into a GET and lose the body.
 		http: &http.Client{
@@ -66,9 +65,49 @@ func (w *wire) Address() Address {
 	return w.address
 }
 
-// post calls a method with a JSON body. A portal that was renamed answers 302:
-// the same body then goes to the new host, once.
+// post calls a method with a JSON body, for an application with its token. One
+// that expired is renewed; the call was not executed then, and whoever made it
+// makes it again, as its limits allow.
 func (w *wire) post(ctx context.Context, method string, body []byte) (Result, *Error) {
+	if w.tokens == nil {
+		return w.send(ctx, method, body)
+	}
+	access, fault := w.tokens.access(ctx)
+	if fault != nil {
+		return Result{}, fault
+	}
+	result, fault := w.send(ctx, method, withToken(body, access))
+	switch {
+	case fault == nil:
+		w.tokens.served()
+	case fault.Verdict == Expired:
+		if stop := w.tokens.renew(ctx, access); stop != nil {
+			return Result{}, stop
+		}
+	}
+	return result, fault
+}
+
+// scrub takes all secrets out of a text that others wrote.
+func (w *wire) scrub(text string) string {
+	text = w.Address().scrub(text)
+	if w.tokens != nil {
+		text = w.tokens.scrub(text)
+	}
+	return text
+}
+
+// scrubError takes the secrets out of an error that the portal may have worded.
+func (w *wire) scrubError(e *Error) {
+	for _, text := range []*string{&e.Code, &e.Message, &e.Argument} {
+		*text = w.scrub(*text)
+	}
+	e.Application = w.tokens != nil
+}
+
+// send makes one call. A portal that was renamed answers 302: the same body
+// then goes to the new host, once.
+func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *Error) {
 	address := w.Address()
 	status, location, answer, fault := w.exchange(ctx, address, method, body)
 	if fault == nil && isRedirect(status) {
@@ -86,11 +125,12 @@ func (w *wire) post(ctx context.Context, method string, body []byte) (Result, *E
 		}
 	}
 	if fault != nil {
+		w.scrubError(fault)
 		return Result{}, fault
 	}
 	result, fault := answerOf(method, status, answer)
 	if fault != nil {
-		address.scrubError(fault)
+		w.scrubError(fault)
 	}
 	return result, fault
 }

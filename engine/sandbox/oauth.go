@@ -14,11 +14,11 @@ import (
 
 // tokenPath is where the token server answers: "OAuth 2.0" of the REST guide.
 // In the cloud it is a host of its own, oauth.bitrix.info.
-const tokenPath = "/oauth/token"
+const tokenPath = "/oauth/token" //nolint:gosec // a path, not a secret
 
 // tokenMethod is what a fault calls a request to the token server, which no
 // fault strikes that doesn't name it.
-const tokenMethod = "oauth.token"
+const tokenMethod = "oauth.token" //nolint:gosec // a name, not a secret
 
 // tokenLife is how long an access token serves, unless Options say otherwise.
 const tokenLife = time.Hour

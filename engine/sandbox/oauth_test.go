@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -59,10 +60,7 @@ func TestTokenServer(t *testing.T) {
 			"refresh_token": {given.RefreshToken},
 		}
 		with := func(name, value string) url.Values {
-			changed := url.Values{}
-			for key, values := range form {
-				changed[key] = values
-			}
+			changed := maps.Clone(form)
 			changed.Set(name, value)
 			return changed
 		}
@@ -100,7 +98,7 @@ func TestTokenServer(t *testing.T) {
 				t.Errorf("%d %v", status, answer)
 			}
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if status, answer := callAs(t, box, access); status != http.StatusUnauthorized || answer["error"] != "expired_token" {
 			t.Errorf("after an hour: %d %v", status, answer)
 		}
