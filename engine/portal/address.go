@@ -157,22 +157,45 @@ func (a Address) scrub(text string) string {
 }
 
 // moved reads the Location of a redirect that answered a call of method: the
-// same webhook on another host (a portal that was renamed: "Changing the
-// domain" of the REST guide). Any other place is refused, since it would be
-// sent the secret.
+// same address on another host (a portal that was renamed: "Changing the domain"
+// of the REST guide). Any other place is refused, since it would be sent the
+// secret.
 func (a Address) moved(location, method string) (Address, error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Host == "" {
-		return Address{}, errors.New("the portal redirects to nowhere; check the webhook's address")
-	}
-	if err := checkScheme(u.Scheme, u.Hostname()); err != nil {
-		return Address{}, fmt.Errorf("the portal redirects to %q: %w", u.Host, err)
+		return Address{}, errors.New("the portal redirects to nowhere; check its address")
 	}
 	next := a
-	next.Scheme, next.Host = u.Scheme, strings.ToLower(u.Host)
+	next.Host = strings.ToLower(u.Host)
+	if u.Scheme != "" { // without one, that of the request
+		next.Scheme = u.Scheme
+	}
+	if err := checkScheme(next.Scheme, u.Hostname()); err != nil {
+		return Address{}, fmt.Errorf("the portal redirects to %q: %w", next.Host, err)
+	}
 	want := strings.TrimSuffix(next.call(method), ".json")
 	if got := next.Scheme + "://" + next.Host + u.Path; got != want && got != want+".json" && got != want+"/" {
-		return Address{}, fmt.Errorf("the portal redirects to %q, which is not its webhook; check the address", u.Host)
+		return Address{}, fmt.Errorf("the portal redirects to %q, but not to the same place there; check its address", next.Host)
+	}
+	if !renamed(hostname(a.Host), hostname(next.Host)) {
+		return Address{}, fmt.Errorf("the portal redirects to %q, which need not be the same one, so that it is sent no secret; "+
+			"if the portal was moved there, put the new address into the settings", next.Host)
 	}
 	return next, nil
+}
+
+// hostname is a host without its port.
+func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
+
+// renamed says whether a name can be a new one of the portal that had another:
+// in the cloud it is name.bitrix24.com (.com.br, .de, …) and stays in its zone,
+// where nobody else gives names. Elsewhere only www. may come or go: who owns
+// the rest of a name can't be told.
+func renamed(from, to string) bool {
+	if from == to || isLoopback(from) && isLoopback(to) || from == "www."+to || to == "www."+from {
+		return true
+	}
+	_, zone, _ := strings.Cut(from, ".")
+	name, zoneOfNew, _ := strings.Cut(to, ".")
+	return name != "" && zone == zoneOfNew && strings.HasPrefix(zone, "bitrix24.")
 }

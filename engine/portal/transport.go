@@ -36,6 +36,7 @@ type wire struct {
 
 	mu      sync.Mutex
 	address Address
+	moved   bool         // it is another than at first
 	moves   atomic.Int64 // requests that a redirect cost
 }
 
@@ -112,16 +113,19 @@ func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *E
 	status, location, answer, fault := w.exchange(ctx, address, method, body)
 	if fault == nil && isRedirect(status) {
 		next, err := address.moved(location, method)
+		if err == nil {
+			err = w.mayMove(next)
+		}
 		if err != nil {
 			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: err.Error()}
 		}
 		w.moves.Add(1)
 		status, _, answer, fault = w.exchange(ctx, next, method, body)
 		if fault == nil && isRedirect(status) {
-			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: "the portal redirects in a circle"}
+			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: fmt.Sprintf("the portal redirects to %q, which redirects again; check its address", next.Host)}
 		}
 		if fault == nil {
-			w.move(address, next)
+			w.move(next)
 		}
 	}
 	if fault != nil {
@@ -143,14 +147,25 @@ func isRedirect(status int) bool {
 	return false
 }
 
+// mayMove refuses a second move: a portal is not renamed twice while bxflow
+// runs. Requests that left before the first one come to the same place.
+func (w *wire) mayMove(to Address) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.moved && w.address != to {
+		return fmt.Errorf("the portal has moved to %q, and now redirects to %q; check its address", w.address.Host, to.Host)
+	}
+	return nil
+}
+
 // move remembers the portal's new host.
-func (w *wire) move(from, to Address) {
+func (w *wire) move(to Address) {
 	w.mu.Lock()
 	known := w.address == to
-	w.address = to
+	w.address, w.moved = to, w.moved || !known
 	w.mu.Unlock()
 	if !known {
-		w.logger.Warn("the portal has moved; put its new address into the settings", "from", from.Host, "to", to.Host)
+		w.logger.Warn("the portal was renamed; put its new address into the settings", "host", to.Host)
 	}
 }
 
