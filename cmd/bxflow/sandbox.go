@@ -63,6 +63,8 @@ tokens expire.`,
 	f.StringArrayVar(&flags.costs, "cost", nil, "`METHOD=DURATION` that a command takes; * for all; may be repeated")
 	f.DurationVar(&options.RequestLimit, "request-limit", options.RequestLimit, "how long a request may run")
 	f.StringArrayVar(&options.Faults, "fault", nil, "`KIND[:KEY=VALUE,…]`: drop-before, drop-after, error-500, html-502, truncate, slow, late, lag, limit-503, limit-429, expired, moved; may be repeated")
+	f.StringSliceVar(&options.Scopes, "scopes", nil, "what the webhook and the application were given, such as crm,user; everything without it")
+	f.DurationVar(&options.Ahead, "clock", 0, "how far the portal's clock is ahead; negative: behind")
 	f.DurationVar(&options.TokenLife, "token-life", time.Hour, "how long an access token of the application serves")
 	f.StringVar(&flags.cert, "tls-cert", "", "`file` of a certificate: serves https")
 	f.StringVar(&flags.key, "tls-key", "", "`file` of its key")

@@ -109,7 +109,7 @@ func (w *wire) scrubError(e *Error) {
 // send makes one call. A portal that was renamed answers 302: the same body
 // then goes to the new host, once.
 func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *Error) {
-	address := w.Address()
+	address, sent := w.Address(), time.Now()
 	status, location, answer, fault := w.exchange(ctx, address, method, body)
 	if fault == nil && isRedirect(status) {
 		next, err := address.moved(location, method)
@@ -120,6 +120,7 @@ func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *E
 			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: err.Error()}
 		}
 		w.moves.Add(1)
+		sent = time.Now()
 		status, _, answer, fault = w.exchange(ctx, next, method, body)
 		if fault == nil && isRedirect(status) {
 			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: fmt.Sprintf("the portal redirects to %q, which redirects again; check its address", next.Host)}
@@ -135,8 +136,10 @@ func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *E
 	result, fault := answerOf(method, status, answer)
 	if fault != nil {
 		w.scrubError(fault)
+		return Result{}, fault
 	}
-	return result, fault
+	result.Sent, result.Answered = sent, time.Now()
+	return result, nil
 }
 
 func isRedirect(status int) bool {

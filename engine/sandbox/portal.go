@@ -65,6 +65,8 @@ type Options struct {
 	History bool
 	// Scopes are what the webhook was given; nil: everything.
 	Scopes []string
+	// Ahead is how far the clock that the portal tells is ahead of this machine's.
+	Ahead time.Duration
 	// Zone is the portal's time zone; three hours east of UTC when nil.
 	Zone *time.Location
 }
