@@ -81,7 +81,9 @@ A bxflow.yaml says what there is to say of portals:
 
 The limits are rate (requests a second) and burst, operating (execution time of
 a method) in a window, and request (how long one request may run). --limits sets
-them for one command. rate=0 and operating=0 mean none.
+them for one command. rate=0 and operating=0 mean none. A portal on a server of
+one's own has the limits that its administrator set: say so with limits: {rate: 0}.
+Where it tells no execution time, none is reckoned with.
 
 An application (OAuth) acts instead of a webhook where the portal says so:
 
