@@ -71,9 +71,13 @@ func (a *app) outlastOther(ctx context.Context, folder string, s *session) error
 // way on the portal: until then a look-up may miss an item that is just being
 // made, and a plan would make it twice.
 func (a *app) outlast(ctx context.Context, j *journal.Journal, s *session) error {
+	id, err := s.Identify(ctx)
+	if err != nil {
+		return err
+	}
 	told := false
 	for {
-		sent, err := j.InDoubt(ctx, s.ID())
+		sent, err := j.InDoubt(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func newPortalCheckCommand(a *app) *cobra.Command {
 whether they are enough for a job. Clock seconds is how far the portal's clock is
 ahead of this machine's; execution time is not told by a portal that doesn't limit
 it, such as one on a server of one's own. Nothing is changed.`,
-		Example: "  bxflow portal check --portal sandbox --job job.yaml",
+		Example: "  bxflow portal check --portal sandbox --job onboarding.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := a.formats("text", "json"); err != nil {

@@ -367,3 +367,57 @@ func TestOpen_refusesApplications(t *testing.T) {
 		})
 	}
 }
+
+// A renamed portal gets the token under its new name, another host none; the
+// token server is not followed anywhere.
+func TestApplication_redirects(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		host, to string // of the portal
+		tokens   string // where the token server redirects to; empty: nowhere
+		want     string
+		asked    string // besides
+	}{
+		"a new name":     {host: "old.bitrix24.com", to: "new.bitrix24.com", asked: "new.bitrix24.com"},
+		"another host":   {host: "old.bitrix24.com", to: "evil.test", want: `redirects to "evil.test", which need not be the same one`},
+		"another server": {host: "old.bitrix24.com", tokens: "https://evil.test/oauth/token/", want: "gives no usable answer"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				box := newBox(t, sandbox.Options{Seed: "empty"})
+				wire := &network{next: redirect(func(r *http.Request) (*http.Response, error) {
+					to := ""
+					switch {
+					case r.URL.Host == tt.host && tt.to != "":
+						to = "https://" + tt.to + r.URL.Path
+					case r.URL.Host == "tokens.test":
+						to = tt.tokens
+					}
+					if to == "" {
+						return box.Transport().RoundTrip(r)
+					}
+					return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {to}}, Body: http.NoBody, Request: r}, nil
+				})}
+				address, err := portal.ParseApplication("https://" + tt.host + "/rest/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, err := portal.Open(portal.Options{Address: address, Application: application(box.Authorize(), t.TempDir()), Transport: wire, Limits: unlimited()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = c.Call(t.Context(), "profile", nil)
+				if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v", err)
+				}
+				for host := range wire.sent {
+					if host != "tokens.test" && host != tt.host && host != tt.asked {
+						t.Errorf("%s was asked", host)
+					}
+				}
+			})
+		})
+	}
+}
