@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -106,7 +107,13 @@ func readConfig(path string) (config, error) {
 	}
 	var c config
 	if err := yaml.Load(text, &c, yaml.WithKnownFields()); err != nil {
-		return config{}, usage("%s: %w", path, err)
+		return config{}, usage("%s: %s", path, withoutValues(err.Error()))
 	}
 	return c, nil
+}
+
+// withoutValues takes what YAML quotes out of its errors: in this file it may be
+// a secret that stands where it doesn't belong.
+func withoutValues(text string) string {
+	return regexp.MustCompile("`[^`]*`|'[^']*'").ReplaceAllString(text, "***")
 }

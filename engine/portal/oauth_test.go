@@ -281,6 +281,20 @@ func TestApplication_noRoomForTokens(t *testing.T) {
 	}
 }
 
+// The call is made again at once: it doesn't matter how short a token serves.
+func TestApplication_shortTokens(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		box := newBox(t, sandbox.Options{Seed: "empty", TokenLife: 150 * time.Millisecond, Latency: 100 * time.Millisecond})
+		c := openApplication(t, application(box.Authorize(), t.TempDir()), box.Transport(), nil)
+		for range 20 {
+			if _, err := c.Call(t.Context(), "profile", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // A portal that answers nothing but expired tokens is not asked for ever.
 func TestApplication_expiredForEver(t *testing.T) {
 	t.Parallel()
