@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,10 +72,15 @@ func (f *tokenFile) load() (pair, error) {
 	if f == nil {
 		return pair{}, nil
 	}
-	raw, err := os.ReadFile(f.path)
+	file, err := os.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return pair{}, nil
 	}
+	if err != nil {
+		return pair{}, fmt.Errorf("the application's tokens: %w", err)
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxGrant))
 	if err != nil {
 		return pair{}, fmt.Errorf("the application's tokens: %w", err)
 	}
@@ -91,10 +97,15 @@ type tokenPlace struct {
 	path string
 }
 
-// place makes a file beside the one that it will replace.
+// place makes a file beside the one that it will replace. Whoever has the lock is
+// alone here, so that what others left who died in the middle can go.
 func (f *tokenFile) place() (*tokenPlace, error) {
 	if f == nil {
 		return nil, nil //nolint:nilnil // a place in memory
+	}
+	left, _ := filepath.Glob(f.path + ".[0-9]*") // the pattern is sound
+	for _, path := range left {
+		_ = os.Remove(path) // it can stay where it can't be removed
 	}
 	file, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+".*") // with 0600
 	if err != nil {

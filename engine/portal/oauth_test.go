@@ -264,6 +264,53 @@ func TestApplication_refusals(t *testing.T) {
 	}
 }
 
+// What a process left that died while it kept new tokens is cleared away.
+func TestApplication_afterAKill(t *testing.T) {
+	t.Parallel()
+	box := newBox(t, sandbox.Options{Seed: "empty"})
+	given, folder := box.Authorize(), t.TempDir()
+	for range 2 {
+		c := openApplication(t, application(given, folder), box.Transport(), nil)
+		if _, err := c.Call(t.Context(), "profile", nil); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := filepath.Glob(filepath.Join(folder, "tokens-*"))
+		if err != nil || len(kept) != 2 {
+			t.Fatalf("the folder holds %v, %v", kept, err)
+		}
+		if err := os.WriteFile(strings.TrimSuffix(kept[0], ".lock")+".123", []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		box.ExpireTokens()
+		if _, err := c.Call(t.Context(), "profile", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Damaged tokens are told, and not spent again from the beginning.
+func TestApplication_damagedFile(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "{", `{"access_token":"a"}`, `{"access_token":1,"refresh_token":"b"}`, strings.Repeat("x", 1<<16)} {
+		box := newBox(t, sandbox.Options{Seed: "empty"})
+		given, folder := box.Authorize(), t.TempDir()
+		if _, err := openApplication(t, application(given, folder), box.Transport(), nil).Call(t.Context(), "profile", nil); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := filepath.Glob(filepath.Join(folder, "tokens-*.json"))
+		if err != nil || len(kept) != 1 {
+			t.Fatalf("the folder holds %v, %v", kept, err)
+		}
+		if err := os.WriteFile(kept[0], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err = openApplication(t, application(given, folder), box.Transport(), nil).Call(t.Context(), "profile", nil)
+		if err == nil || !strings.Contains(err.Error(), "are damaged; delete the file") || box.TokenPairs() != 2 {
+			t.Errorf("%.20q: %v, %d pairs", text, err, box.TokenPairs())
+		}
+	}
+}
+
 // What was renewed can't be kept: that is known before the old token is spent.
 func TestApplication_noRoomForTokens(t *testing.T) {
 	t.Parallel()
