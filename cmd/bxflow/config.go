@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,10 +29,25 @@ type config struct {
 //	    url: https://host/rest/1/secret/
 //	    plan: enterprise
 //	    limits: {rate: 5, burst: 250, request: 60s}
+//	  app:
+//	    url: https://host/rest/
+//	    oauth: {client_id: local.1}
 type portalConfig struct {
 	URL    string            `yaml:"url"`
 	Plan   string            `yaml:"plan"`
 	Limits map[string]string `yaml:"limits"`
+	OAuth  *oauthConfig      `yaml:"oauth"`
+}
+
+// oauthConfig describes the application that calls a portal. What is secret of
+// it has no place in a file that may be shared, and is refused there.
+type oauthConfig struct {
+	ClientID    string `yaml:"client_id"`
+	TokenServer string `yaml:"token_server"`
+
+	ClientSecret string `yaml:"client_secret"`
+	RefreshToken string `yaml:"refresh_token"`
+	AccessToken  string `yaml:"access_token"`
 }
 
 // UnmarshalYAML takes a bare URL for a portal with nothing else to say.
@@ -91,7 +107,13 @@ func readConfig(path string) (config, error) {
 	}
 	var c config
 	if err := yaml.Load(text, &c, yaml.WithKnownFields()); err != nil {
-		return config{}, usage("%s: %w", path, err)
+		return config{}, usage("%s: %s", path, withoutValues(err.Error()))
 	}
 	return c, nil
+}
+
+// withoutValues takes what YAML quotes out of its errors: in this file it may be
+// a secret that stands where it doesn't belong.
+func withoutValues(text string) string {
+	return regexp.MustCompile("`[^`]*`|'[^']*'").ReplaceAllString(text, "***")
 }

@@ -23,7 +23,11 @@ func (a *app) hold(ctx context.Context, j *journal.Journal, ofJob, dir, job stri
 	if err != nil {
 		return nil, err
 	}
-	claim := journal.Claim{Portal: s.ID(), Job: job}
+	id, err := s.Identify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claim := journal.Claim{Portal: id, Job: job}
 	if s.box == nil { // the contents of a sandbox are one process's anyway
 		claim.Portal = t.address.Host // whatever user the webhook is of
 		claim.Shared, err = portal.SharedState()
@@ -67,9 +71,13 @@ func (a *app) outlastOther(ctx context.Context, folder string, s *session) error
 // way on the portal: until then a look-up may miss an item that is just being
 // made, and a plan would make it twice.
 func (a *app) outlast(ctx context.Context, j *journal.Journal, s *session) error {
+	id, err := s.Identify(ctx)
+	if err != nil {
+		return err
+	}
 	told := false
 	for {
-		sent, err := j.InDoubt(ctx, s.ID())
+		sent, err := j.InDoubt(ctx, id)
 		if err != nil {
 			return err
 		}

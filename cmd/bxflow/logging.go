@@ -80,9 +80,10 @@ func maskAttr(_ []string, attr slog.Attr) slog.Attr {
 // mask takes the secret out of whatever looks like a webhook's URL or a token.
 // The portal's client masks its own; this is for texts that others wrote.
 func mask(text string) string {
-	if !strings.Contains(text, "/rest/") && !strings.Contains(text, "=") {
+	if !strings.Contains(text, "/rest/") && !strings.ContainsAny(text, "=:") {
 		return text
 	}
 	text = regexp.MustCompile(`(/rest/\d+/)[A-Za-z0-9_-]+`).ReplaceAllString(text, "${1}***")
-	return regexp.MustCompile(`((?:auth|access_token|refresh_token|client_secret)=)[^&\s"']+`).ReplaceAllString(text, "${1}***")
+	text = regexp.MustCompile(`((?:auth|access_token|refresh_token|client_secret)=)[^&\s"']+`).ReplaceAllString(text, "${1}***")
+	return regexp.MustCompile(`("(?:auth|access_token|refresh_token|client_secret)"\s*:\s*")[^"]+`).ReplaceAllString(text, "${1}***")
 }

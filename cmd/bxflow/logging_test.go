@@ -15,6 +15,7 @@ func TestMask(t *testing.T) {
 		"a webhook's URL":        {`Post "https://host/rest/1/s3cr3t/batch.json": EOF`, `Post "https://host/rest/1/***/batch.json": EOF`},
 		"a masked URL":           {"https://host/rest/1/***/", "https://host/rest/1/***/"},
 		"a token in a query":     {"?auth=abc&x=1", "?auth=***&x=1"},
+		"a token in JSON":        {`{"access_token": "abc","x":"y"}`, `{"access_token": "***","x":"y"}`},
 		"text without a secret":  {"line 14: rest of 1/2", "line 14: rest of 1/2"},
 		"several secrets in one": {"/rest/1/aaa/ and /rest/12/bbb/", "/rest/1/***/ and /rest/12/***/"},
 	}

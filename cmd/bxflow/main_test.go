@@ -22,10 +22,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile, "authorize": authorize},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BXFLOW_STATE", env.WorkDir+"/state")
 			env.Setenv("XDG_CACHE_HOME", env.WorkDir+"/cache")
+			env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/config")
 			env.Setenv("NO_COLOR", "1")
 			return os.CopyFS(filepath.Join(env.WorkDir, "jobs"), os.DirFS(jobs))
 		},

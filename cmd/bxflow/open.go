@@ -51,7 +51,7 @@ func (a *app) open(t target) (*session, error) {
 }
 
 func (a *app) newSession(t target) (*session, error) {
-	options := portal.Options{Address: t.address, Limits: t.limits, Logger: a.log}
+	options := portal.Options{Address: t.address, Application: t.app, Limits: t.limits, Logger: a.log}
 	s := &session{target: t}
 	var err error
 	if t.sandbox == "" {

@@ -23,6 +23,7 @@ type target struct {
 	ref     string // as it was named: a name or a word for the sandbox, never a URL
 	sandbox string // wordSandbox or wordMemory; empty: the portal at address
 	address portal.Address
+	app     *portal.Application // that calls it; nil: a webhook
 	limits  portal.Limits
 	empty   bool // a sandbox begins without items
 }
@@ -31,6 +32,9 @@ type target struct {
 func (t target) key() string {
 	if t.sandbox != "" {
 		return fmt.Sprint(t.sandbox, " ", t.limits)
+	}
+	if t.app != nil {
+		return fmt.Sprint(t.ref, " ", t.address, " ", t.app.ClientID, " ", t.limits)
 	}
 	return fmt.Sprint(t.address.Reveal(), " ", t.limits)
 }
@@ -75,6 +79,10 @@ func (a *app) locate(value, dir string) (target, *portalConfig, error) {
 	if isSandbox(raw) {
 		return target{ref: value, sandbox: raw}, described, nil
 	}
+	if described != nil && described.OAuth != nil {
+		t, err := a.application(value, raw, *described.OAuth)
+		return t, described, err
+	}
 	address, err := portal.Parse(raw)
 	if err != nil {
 		return target{}, nil, usage("portal %q: %w", value, err)
@@ -90,20 +98,14 @@ func (a *app) named(name, dir string) (raw string, described *portalConfig, err 
 	if !regexp.MustCompile(`^[\pL\pN][\pL\pN_.-]*$`).MatchString(name) {
 		return "", nil, usage("portal: this is neither a name nor a webhook URL; want a name such as main, or https://host/rest/1/secret/")
 	}
-	variable := "BXFLOW_PORTAL_" + strings.ToUpper(regexp.MustCompile(`[^\pL\pN]`).ReplaceAllString(name, "_"))
+	variable := variableOf(name)
 	described, looked, err := findPortal(name, dir)
 	if err != nil {
 		return "", nil, err
 	}
-	if value, ok := a.getenv(variable); ok && value != "" {
-		return value, described, nil
-	}
-	if path, ok := a.getenv(variable + "_FILE"); ok && path != "" {
-		text, err := os.ReadFile(path) //nolint:gosec // the user names the file of his own secret
-		if err != nil {
-			return "", nil, usage("portal %q: %s_FILE: %w", name, variable, err)
-		}
-		return strings.TrimSpace(string(text)), described, nil
+	value, err := a.secret(name, variable)
+	if err != nil || value != "" {
+		return value, described, err
 	}
 	if described != nil && described.URL != "" {
 		return described.URL, described, nil
@@ -113,6 +115,61 @@ func (a *app) named(name, dir string) (raw string, described *portalConfig, err 
 		where = "looked in " + strings.Join(looked, ", ")
 	}
 	return "", nil, usage("portal %q is not known: %s; set %s to its webhook URL", name, where, variable)
+}
+
+// variableOf is the environment variable of a portal's name.
+func variableOf(name string) string {
+	return "BXFLOW_PORTAL_" + strings.ToUpper(regexp.MustCompile(`[^\pL\pN]`).ReplaceAllString(name, "_"))
+}
+
+// secret reads a variable, else the file that the variable with _FILE at its end
+// names; it is empty where there is neither.
+func (a *app) secret(name, variable string) (string, error) {
+	if value, ok := a.getenv(variable); ok && value != "" {
+		return strings.TrimSpace(value), nil
+	}
+	path, ok := a.getenv(variable + "_FILE")
+	if !ok || path == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the user names the file of his own secret
+	if err != nil {
+		return "", usage("portal %q: %s_FILE: %w", name, variable, err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// application is a portal that is called by an application. Its secrets come
+// from the environment, or from files that it names.
+func (a *app) application(name, raw string, o oauthConfig) (target, error) {
+	if o.ClientSecret != "" || o.RefreshToken != "" || o.AccessToken != "" {
+		return target{}, usage("%s: portal %q: secrets of an application have no place in the file; set %s and %s, or the same with _FILE",
+			configName, name, variableOf(name)+"_CLIENT_SECRET", variableOf(name)+"_REFRESH_TOKEN")
+	}
+	if o.ClientID == "" {
+		return target{}, usage("%s: portal %q: oauth has no client_id; it is in the portal, with the application", configName, name)
+	}
+	address, err := portal.ParseApplication(raw)
+	if err != nil {
+		return target{}, usage("portal %q: %w", name, err)
+	}
+	app := &portal.Application{ClientID: o.ClientID, Server: o.TokenServer}
+	for _, s := range []struct {
+		ending string
+		into   *portal.Secret
+	}{{"_CLIENT_SECRET", &app.Secret}, {"_REFRESH_TOKEN", &app.Refresh}} {
+		variable := variableOf(name) + s.ending
+		text, err := a.secret(name, variable)
+		if err != nil {
+			return target{}, err
+		}
+		if text == "" {
+			return target{}, usage("portal %q: its application needs a secret that is not there; set %s, or %s_FILE to the file that has it", name, variable, variable)
+		}
+		*s.into = portal.NewSecret(text)
+	}
+	app.Folder, err = portal.KeptTokens()
+	return target{ref: name, address: address, app: app}, err
 }
 
 // limits are what bxflow assumes of the portal: --limits, else `limits` of

@@ -32,7 +32,10 @@ func newSandboxCommand(a *app) *cobra.Command {
 		Short: "Serve a local portal to try jobs on",
 		Long: `Serve a local portal with the real one's methods, quirks, limits and failures.
 The first line of standard output is its webhook URL; it serves until a signal.
-What it has seen is at /_sandbox/stats, what it holds at /_sandbox/dump.`,
+What it has seen is at /_sandbox/stats, what it holds at /_sandbox/dump.
+POST /_sandbox/authorize authorises its application and answers the credentials
+and tokens, which are renewed at /oauth/token/; POST /_sandbox/expire lets access
+tokens expire.`,
 		Example: `  bxflow sandbox --seed demo,contacts=1000 --data portal.data
   bxflow sandbox --fault drop-after:p=0.05,seed=1 --latency 150ms`,
 		Args: cobra.NoArgs,
@@ -59,7 +62,10 @@ What it has seen is at /_sandbox/stats, what it holds at /_sandbox/dump.`,
 	f.DurationVar(&options.Latency, "latency", 0, "added to every request")
 	f.StringArrayVar(&flags.costs, "cost", nil, "`METHOD=DURATION` that a command takes; * for all; may be repeated")
 	f.DurationVar(&options.RequestLimit, "request-limit", options.RequestLimit, "how long a request may run")
-	f.StringArrayVar(&options.Faults, "fault", nil, "`KIND[:KEY=VALUE,…]`: drop-before, drop-after, error-500, html-502, truncate, slow, late, lag, limit-503, limit-429, expired; may be repeated")
+	f.StringArrayVar(&options.Faults, "fault", nil, "`KIND[:KEY=VALUE,…]`: drop-before, drop-after, error-500, html-502, truncate, slow, late, lag, limit-503, limit-429, expired, moved; may be repeated")
+	f.StringSliceVar(&options.Scopes, "scopes", nil, "what the webhook and the application were given, such as crm,user; everything without it")
+	f.DurationVar(&options.Ahead, "clock", 0, "how far the portal's clock is ahead; negative: behind")
+	f.DurationVar(&options.TokenLife, "token-life", time.Hour, "how long an access token of the application serves")
 	f.StringVar(&flags.cert, "tls-cert", "", "`file` of a certificate: serves https")
 	f.StringVar(&flags.key, "tls-key", "", "`file` of its key")
 	return c

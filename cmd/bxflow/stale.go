@@ -20,8 +20,8 @@ const maxStale = 4
 // thisPortal refuses a plan that was made for another portal.
 func thisPortal(h *engine.Header, c *engine.Catalog) error {
 	switch {
-	case c.Portal.ID != h.Portal.ID && c.Portal.Address == h.Portal.Address: // two sandboxes
-		return refused("plan %s: was made for %s, and this is another of that name (contents %s, not %s); name the portal with --portal",
+	case c.Portal.ID != h.Portal.ID && c.Portal.Address == h.Portal.Address: // two sandboxes, or users of an application
+		return refused("plan %s: was made for %s, and this is another of that name (%s, not %s); name the portal with --portal",
 			h.ID, h.Portal.Address, c.Portal.ID, h.Portal.ID)
 	case c.Portal.ID != h.Portal.ID:
 		return refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, c.Portal.Address)

@@ -81,6 +81,23 @@ A bxflow.yaml says what there is to say of portals:
 
 The limits are rate (requests a second) and burst, operating (execution time of
 a method) in a window, and request (how long one request may run). --limits sets
-them for one command. rate=0 and operating=0 mean none.
+them for one command. rate=0 and operating=0 mean none. A portal on a server of
+one's own has the limits that its administrator set: say so with limits: {rate: 0}.
+Where it tells no execution time, none is reckoned with.
 
-The secret is never shown: https://host/rest/1/***/.`
+An application (OAuth) acts instead of a webhook where the portal says so:
+
+    app:
+      url: https://host/rest/
+      oauth: {client_id: local.6720c5e0.11223344}
+
+Its secrets stand in no file that is shared: BXFLOW_PORTAL_APP_CLIENT_SECRET and
+BXFLOW_PORTAL_APP_REFRESH_TOKEN have them, or files that these variables with
+_FILE at the end name. The refresh token is the one that the portal gave when the
+application was authorised. It serves once; those that follow it are kept in the
+folder bxflow of the user's configuration (XDG_CONFIG_HOME), for all processes,
+and found by the first one, so that stays in the environment. A token is renewed
+when the portal says that it expired, and the call made again. token_server: of
+oauth is another token server than https://oauth.bitrix.info/oauth/token/.
+
+Secrets are never shown: https://host/rest/1/***/.`

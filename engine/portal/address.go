@@ -13,7 +13,7 @@ import (
 // masked stands where a secret would be shown.
 const masked = "***"
 
-// Secret is a webhook's password. It prints as ***, whatever the verb, and in
+// Secret is a webhook's password, an application's, or a token. It prints as ***, whatever the verb, and in
 // JSON and logs too; only the transport reveals it.
 type Secret struct{ text string }
 
@@ -29,7 +29,9 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
 // LogValue masks the secret in logs.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(masked) }
 
-// Address is where a portal's webhook answers: https://host/rest/1/secret/.
+// Address is where a portal's webhook answers, https://host/rest/1/secret/, or
+// the portal for an application, https://host/rest/, with neither user nor
+// secret.
 type Address struct {
 	Scheme string // https; http only on loopback
 	Host   string // with a port where it isn't the scheme's own
@@ -66,15 +68,18 @@ func checkScheme(scheme, hostname string) error {
 	case "https":
 		return nil
 	case "http":
-		if hostname == "localhost" || strings.HasSuffix(hostname, ".localhost") {
+		if isLoopback(hostname) {
 			return nil
 		}
-		if ip := net.ParseIP(hostname); ip != nil && ip.IsLoopback() {
-			return nil
-		}
-		return errors.New("http would send the webhook's secret in the clear; use https")
+		return errors.New("http would send the secret in the clear; use https")
 	}
 	return fmt.Errorf("%q is not a way to reach a portal; use https", scheme)
+}
+
+// isLoopback says whether a host is this machine.
+func isLoopback(hostname string) bool {
+	ip := net.ParseIP(hostname)
+	return hostname == "localhost" || strings.HasSuffix(hostname, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
 // webhookPath takes /rest/1/secret/ apart; the name of a method may follow.
@@ -109,8 +114,14 @@ func isWord(r rune) bool {
 	return r == '_' || (r >= '0' && r <= '9') || (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z')
 }
 
+// isApplication says whether it is the address for an application.
+func (a Address) isApplication() bool { return a.User == 0 }
+
 // String shows the address without its secret: https://host/rest/1/***/.
 func (a Address) String() string {
+	if a.isApplication() {
+		return a.Reveal()
+	}
 	return fmt.Sprintf("%s://%s/rest/%d/%s/", a.Scheme, a.Host, a.User, masked)
 }
 
@@ -123,11 +134,16 @@ func (a Address) LogValue() slog.Value { return slog.StringValue(a.String()) }
 // Reveal returns the address with its secret, for a child process or a store
 // of secrets; never for output.
 func (a Address) Reveal() string {
+	if a.isApplication() {
+		return fmt.Sprintf("%s://%s/rest/", a.Scheme, a.Host)
+	}
 	return fmt.Sprintf("%s://%s/rest/%d/%s/", a.Scheme, a.Host, a.User, a.Secret.text)
 }
 
 // ID tells one portal and user from another: host/rest/1.
-func (a Address) ID() string { return fmt.Sprintf("%s/rest/%d", a.Host, a.User) }
+func (a Address) ID() string { return identity(a.Host, a.User) }
+
+func identity(host string, user int64) string { return fmt.Sprintf("%s/rest/%d", host, user) }
 
 // call is the URL of a method.
 func (a Address) call(method string) string { return a.Reveal() + url.PathEscape(method) + ".json" }
@@ -140,30 +156,46 @@ func (a Address) scrub(text string) string {
 	return strings.ReplaceAll(text, a.Secret.text, masked)
 }
 
-// scrubError takes the secret out of an error that the portal may have worded.
-func (a Address) scrubError(e *Error) {
-	for _, text := range []*string{&e.Code, &e.Message, &e.Argument} {
-		*text = a.scrub(*text)
-	}
-}
-
 // moved reads the Location of a redirect that answered a call of method: the
-// same webhook on another host (a portal that was renamed: "Changing the
-// domain" of the REST guide). Any other place is refused, since it would be
-// sent the secret.
+// same address on another host (a portal that was renamed: "Changing the domain"
+// of the REST guide). Any other place is refused, since it would be sent the
+// secret.
 func (a Address) moved(location, method string) (Address, error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Host == "" {
-		return Address{}, errors.New("the portal redirects to nowhere; check the webhook's address")
-	}
-	if err := checkScheme(u.Scheme, u.Hostname()); err != nil {
-		return Address{}, fmt.Errorf("the portal redirects to %q: %w", u.Host, err)
+		return Address{}, errors.New("the portal redirects to nowhere; check its address")
 	}
 	next := a
-	next.Scheme, next.Host = u.Scheme, strings.ToLower(u.Host)
+	next.Host = strings.ToLower(u.Host)
+	if u.Scheme != "" { // without one, that of the request
+		next.Scheme = u.Scheme
+	}
+	if err := checkScheme(next.Scheme, u.Hostname()); err != nil {
+		return Address{}, fmt.Errorf("the portal redirects to %q: %w", next.Host, err)
+	}
 	want := strings.TrimSuffix(next.call(method), ".json")
 	if got := next.Scheme + "://" + next.Host + u.Path; got != want && got != want+".json" && got != want+"/" {
-		return Address{}, fmt.Errorf("the portal redirects to %q, which is not its webhook; check the address", u.Host)
+		return Address{}, fmt.Errorf("the portal redirects to %q, but not to the same place there; check its address", next.Host)
+	}
+	if !renamed(hostname(a.Host), hostname(next.Host)) {
+		return Address{}, fmt.Errorf("the portal redirects to %q, which need not be the same one, so that it is sent no secret; "+
+			"if the portal was moved there, put the new address into the settings", next.Host)
 	}
 	return next, nil
+}
+
+// hostname is a host without its port.
+func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
+
+// renamed says whether a name can be a new one of the portal that had another:
+// in the cloud it is name.bitrix24.com (.com.br, .de, …) and stays in its zone,
+// where nobody else gives names. Elsewhere only www. may come or go: who owns
+// the rest of a name can't be told.
+func renamed(from, to string) bool {
+	if from == to || isLoopback(from) && isLoopback(to) || from == "www."+to || to == "www."+from {
+		return true
+	}
+	_, zone, _ := strings.Cut(from, ".")
+	name, zoneOfNew, _ := strings.Cut(to, ".")
+	return name != "" && zone == zoneOfNew && strings.HasPrefix(zone, "bitrix24.")
 }

@@ -21,6 +21,9 @@ type Result struct {
 	Total int             // of a list, where it was counted; otherwise 0
 	Next  int             // offset of a list's next page; 0: there is none
 	Time  Timing
+	// Sent and Answered are when the request left and when its answer was here, by
+	// this machine's clock; zero for a command of a batch.
+	Sent, Answered time.Time
 }
 
 // Timing is the portal's account of one call. All of it is optional: self-hosted

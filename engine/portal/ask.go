@@ -61,6 +61,9 @@ func (c *Client) ask(ctx context.Context, calls []call, o askOptions) ([]reply, 
 		if !ok {
 			return nil, fmt.Errorf("gave up after %d tries in %s: %w", p.tries, time.Since(p.began).Round(time.Second), fault)
 		}
+		if c.renewed(fault) {
+			pause = 0
+		}
 		c.retried.Add(1)
 		c.tellRepeat(ctx, fault, len(open), pause)
 		if err := sleep(ctx, pause); err != nil {
@@ -74,7 +77,7 @@ func (c *Client) ask(ctx context.Context, calls []call, o askOptions) ([]reply, 
 // enough. Limits are part of the daily work.
 func (c *Client) tellRepeat(ctx context.Context, fault *Error, calls int, pause time.Duration) {
 	level := slog.LevelDebug
-	if fault.Code != codeQueryLimit && fault.Code != codeOperationLimit {
+	if fault.Code != codeQueryLimit && fault.Code != codeOperationLimit && !c.renewed(fault) {
 		last, now := c.warned.Load(), time.Now().UnixNano()
 		if now-last >= int64(leastTime) && c.warned.CompareAndSwap(last, now) {
 			level = slog.LevelWarn
@@ -83,6 +86,10 @@ func (c *Client) tellRepeat(ctx context.Context, fault *Error, calls int, pause 
 	c.logger.Log(ctx, level, "the portal gives no usable answer; asking again for at least a minute",
 		"calls", calls, "after", pause.Round(time.Millisecond), "fault", fault.Error())
 }
+
+// renewed says whether all that was wrong with a call was its token, of which
+// there is another now.
+func (c *Client) renewed(fault *Error) bool { return fault.Verdict == Expired && c.wire.tokens != nil }
 
 // all are the indexes of calls.
 func all(calls []call) []int {

@@ -400,8 +400,9 @@ func (l *loading) portal() (engine.PortalInfo, error) {
 	if err := json.Unmarshal(r.Result.Value, &p); err != nil {
 		return engine.PortalInfo{}, errors.New("profile: the answer is not a user")
 	}
+	l.client.identified(int64(p.ID.whole()))
 	return engine.PortalInfo{
-		Address: l.client.Address().String(), ID: l.client.id, UserID: int64(p.ID.whole()), Admin: isYes(p.Admin),
+		Address: l.client.Address().String(), ID: l.client.ID(), UserID: int64(p.ID.whole()), Admin: isYes(p.Admin),
 		User: strings.TrimSpace(string(p.Name) + " " + string(p.LastName)),
 	}, nil
 }

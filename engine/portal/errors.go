@@ -17,6 +17,8 @@ type Error struct {
 	Verdict Verdict
 	// Argument is the parameter that was refused, where the portal names it.
 	Argument string
+
+	Application bool // it was an application that called, not a webhook
 }
 
 // Error reads method: code: message (HTTP status); remedy.
@@ -32,7 +34,7 @@ func (e *Error) Error() string {
 		text += fmt.Sprintf(" (HTTP %d)", e.Status)
 	}
 	if e.Verdict == Fatal {
-		if remedy := remedyOf(e.Code); remedy != "" {
+		if remedy := remedyOf(e.Code, e.Application); remedy != "" {
 			text += "; " + remedy
 		}
 	}
@@ -41,7 +43,17 @@ func (e *Error) Error() string {
 
 // remedyOf says what to do about a code that stops everything ("Error codes" of
 // the REST guide); it is empty where nobody can tell.
-func remedyOf(code string) string {
+func remedyOf(code string, application bool) string {
+	if application {
+		switch code {
+		case "INVALID_CREDENTIALS", "NO_AUTH_FOUND", "invalid_token", "APPLICATION_NOT_FOUND":
+			return reauthorise
+		case "insufficient_scope":
+			return "give the application the missing right, in the portal: Developer resources, Integrations; then authorise it again"
+		case "user_access_error", "allowed_only_intranet_user":
+			return "authorise the application as a user who may do this"
+		}
+	}
 	switch code {
 	case "INVALID_CREDENTIALS", "NO_AUTH_FOUND", "invalid_token":
 		return "check the webhook's address: its secret is wrong, or the webhook was deleted"

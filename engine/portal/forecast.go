@@ -35,7 +35,7 @@ func (g *governor) sizeOf(f *figures, now time.Time, method string) int {
 		return maxBatch
 	}
 	size := f.cut(method, g.limits)
-	if g.limits.Operating <= 0 || seconds <= 0 {
+	if !g.metered(f) || seconds <= 0 {
 		return size
 	}
 	left := g.limits.budget()
@@ -102,7 +102,7 @@ func (f *figures) guess(method string) float64 {
 
 // predictBudget is how long a method's execution budget makes its work take.
 func (g *governor) predictBudget(f *figures, now time.Time, method string, seconds float64) float64 {
-	if g.limits.Operating <= 0 || seconds <= 0 {
+	if !g.metered(f) || seconds <= 0 {
 		return 0
 	}
 	left := g.limits.budget()

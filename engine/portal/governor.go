@@ -244,7 +244,7 @@ func (p *packing) wait(method string) time.Duration {
 	if p.probes[method] {
 		return recheck
 	}
-	if p.limits.Operating <= 0 {
+	if !p.metered(p.figures) {
 		return p.blocked(method)
 	}
 	if wait, known := p.waits[method]; known {
@@ -275,7 +275,7 @@ func (p *packing) blocked(method string) time.Duration {
 // fits says whether one more call of method fits into what is left of its
 // accounts. A call dearer than a whole budget goes when all of it is left.
 func (p *packing) fits(method string) bool {
-	if p.limits.Operating <= 0 {
+	if !p.metered(p.figures) {
 		return true
 	}
 	seconds := p.figures.charge(method)
@@ -325,7 +325,7 @@ func (g *governor) billed(method string, batch bool) []string {
 // request leaves at some time. A process that dies never takes it back, so it is
 // not kept for long: one that has to wait longer expects it anew.
 func (g *governor) expect(f *figures, leaves time.Time, t *ticket) {
-	if g.limits.Operating <= 0 {
+	if !g.metered(f) {
 		return
 	}
 	loads := map[string]float64{}
@@ -341,6 +341,13 @@ func (g *governor) expect(f *figures, leaves time.Time, t *ticket) {
 		}
 		f.use(account).expect(t.id, load, leaves.Add(2*g.limits.Request))
 	}
+}
+
+// metered says whether execution time is limited, as far as is known: a portal
+// of one's own limits none as a rule, and then tells none ("Limits" of the REST
+// guide).
+func (g *governor) metered(f *figures) bool {
+	return g.limits.Operating > 0 && (f.Metered || !f.Untold)
 }
 
 // probe notes that the cost of methods which is not known yet soon will be.

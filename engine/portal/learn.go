@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -41,6 +42,8 @@ func (g *governor) done(ctx context.Context, t *ticket, r report) {
 
 // learn takes in the times of an answered request.
 func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took time.Duration) {
+	f.Metered = f.Metered || r.metered()
+	f.Untold = f.Untold || (r.outer.FinishedAt > 0 && !r.metered())
 	byMethod := map[string]time.Duration{}
 	count := map[string]int{}
 	var sum time.Duration
@@ -93,6 +96,11 @@ func (g *governor) learn(f *figures, now time.Time, t *ticket, r report, took ti
 	for method, n := range count {
 		f.observe(method, n, time.Duration(float64(byMethod[method])*scale))
 	}
+}
+
+// metered says whether an answer tells of execution time.
+func (r report) metered() bool {
+	return r.outer.Metered || slices.ContainsFunc(r.replies, func(one reply) bool { return one.Result.Time.Metered })
 }
 
 // charged are the methods whose calls count in full: up to a tenth of a second
@@ -163,6 +171,7 @@ func (g *governor) bill(f *figures, since, at time.Time, account string, t Timin
 
 // overdrawn notes a 429 of a method.
 func (g *governor) overdrawn(f *figures, now time.Time, t *ticket, method string) {
+	f.Metered = true // it limits what it may not tell
 	limits := g.limits
 	if limits.Window <= 0 {
 		limits.Window = CloudLimits().Window
@@ -187,7 +196,7 @@ func (g *governor) suspect(f *figures, now time.Time, t *ticket, took time.Durat
 	}
 	for method, n := range count {
 		seconds := f.charge(method)
-		if g.limits.Operating > 0 {
+		if g.metered(f) {
 			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds*float64(n))
 		}
 		if took > 0 {

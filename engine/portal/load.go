@@ -29,7 +29,7 @@ func (g *governor) load() engine.Load {
 // execution is the execution time in use by method, the fullest first. Of a
 // method's accounts the fullest counts.
 func (g *governor) execution(f *figures, now time.Time) []engine.Execution {
-	if g.limits.Operating <= 0 {
+	if !g.metered(f) {
 		return nil
 	}
 	fullest := map[string]engine.Execution{}

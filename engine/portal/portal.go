@@ -45,6 +45,7 @@
 package portal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,8 @@ import (
 // Options say which portal to open and how.
 type Options struct {
 	Address Address
+	// Application is what calls an address that has no webhook; nil for a webhook.
+	Application *Application
 	// ID tells the portal from others in plans; empty: host and webhook user.
 	// A sandbox has its own, that of its contents.
 	ID string
@@ -82,7 +85,7 @@ type Client struct {
 	wire     *wire
 	governor *governor
 	logger   *slog.Logger
-	id       string
+	host     string // that it was opened with
 
 	requests atomic.Int64
 	commands atomic.Int64
@@ -94,6 +97,7 @@ type Client struct {
 	singleImports atomic.Bool
 
 	mu       sync.Mutex
+	id       string   // empty: an application whose user is not known yet
 	writes   []string // methods of the last write
 	catalogs map[string]cachedCatalog
 	tables   map[int]*table // entities with few items, by type id
@@ -120,21 +124,49 @@ func Open(o Options) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Transport == nil {
+		o.Transport = newTransport()
+	}
+	wire := newWire(o.Address, o.Transport, requestTimeout(o.Limits), o.Logger)
+	account := strconv.FormatInt(o.Address.User, 10)
 	id, host := o.ID, o.Address.Host
-	if id == "" {
-		id = o.Address.ID()
-	} else {
+	switch {
+	case id != "":
 		host = id // a sandbox's bucket goes with its contents, not with a port
+	case o.Application == nil:
+		id = o.Address.ID()
+	}
+	if err := o.openApplication(wire, &account); err != nil {
+		return nil, err
 	}
 	return &Client{
-		wire: newWire(o.Address, o.Transport, requestTimeout(o.Limits), o.Logger),
+		wire: wire,
 		governor: &governor{
-			limits: o.Limits, user: strconv.FormatInt(o.Address.User, 10), gate: newGate(),
+			limits: o.Limits, user: account, gate: newGate(),
 			store: newStore(o.State, host, o.Limits, o.Logger),
 		},
-		logger: o.Logger, id: id,
+		logger: o.Logger, id: id, host: o.Address.Host,
 		catalogs: map[string]cachedCatalog{}, tables: map[int]*table{},
 	}, nil
+}
+
+// openApplication gives the wire the tokens of an application, whose execution
+// time the portal counts by itself.
+func (o Options) openApplication(w *wire, account *string) (err error) {
+	if (o.Application != nil) != o.Address.isApplication() {
+		return errors.New("an application calls https://host/rest/, and a webhook nothing else than itself; keep one of them")
+	}
+	if o.Application == nil {
+		return nil
+	}
+	app := *o.Application
+	app.Server = cmp.Or(app.Server, TokenServer)
+	if err := app.check(o.Address); err != nil {
+		return err
+	}
+	*account = app.ClientID
+	w.tokens, err = newTokens(app, o.Transport, o.Logger)
+	return err
 }
 
 // requestTimeout is longer than the portal lets a request run: giving up
@@ -144,8 +176,37 @@ func requestTimeout(l Limits) time.Duration { return l.Request + l.Request/10 + 
 // Address is where the portal is; a renamed one may have moved since Open.
 func (c *Client) Address() Address { return c.wire.Address() }
 
-// ID tells the portal from others; it holds no secret.
-func (c *Client) ID() string { return c.id }
+// ID tells the portal and the user from others; it holds no secret. It is empty
+// for an application whose user is not known yet, see [Client.Identify].
+func (c *Client) ID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id
+}
+
+// Identify is ID, for which the portal is asked whose an application's token is.
+func (c *Client) Identify(ctx context.Context) (string, error) {
+	if id := c.ID(); id != "" {
+		return id, nil
+	}
+	if _, err := c.Catalog(ctx, engine.Needs{}); err != nil {
+		return "", err
+	}
+	id := c.ID()
+	if id == "" {
+		return "", errors.New("profile: the portal doesn't say whose the application's token is")
+	}
+	return id, nil
+}
+
+// identified notes whose an application's token is.
+func (c *Client) identified(user int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.id == "" && user > 0 {
+		c.id = identity(c.host, user)
+	}
+}
 
 // Limits are those that the client was opened with.
 func (c *Client) Limits() Limits { return c.governor.limits }
@@ -236,7 +297,7 @@ func (c *Client) post(ctx context.Context, t *ticket, calls []call, body []byte,
 	}
 	for _, r := range replies {
 		if r.Err != nil {
-			c.Address().scrubError(r.Err)
+			c.wire.scrubError(r.Err)
 		}
 	}
 	c.governor.done(ctx, t, report{fault: fault, outer: result.Time, replies: replies})
@@ -258,13 +319,15 @@ func (c *Client) count(fault *Error, replies []reply) {
 	switch {
 	case fault == nil:
 		c.expired.Store(0)
+	case c.wire.tokens != nil: // which count for themselves
 	case fault.Verdict == Expired && c.expired.Add(1) > maxExpired:
 		fault.Verdict = Fatal
 	}
 }
 
 // maxExpired is how often in a row an expired token is taken for a passing
-// fault: a webhook's token has nothing to be renewed with.
+// fault. A webhook's token has nothing to be renewed with; an application's was
+// renewed each time.
 const maxExpired = 5
 
 // encode writes the body of one request.

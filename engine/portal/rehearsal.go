@@ -150,7 +150,7 @@ func (r *rehearsal) Answered(now time.Time) {
 			}
 		}
 		for account, seconds := range used {
-			if r.limits.Operating <= 0 || seconds <= minBilled || (account == r.user+"/"+methodBatch && r.figures.Nested) {
+			if !r.metered(&r.figures) || seconds <= minBilled || (account == r.user+"/"+methodBatch && r.figures.Nested) {
 				continue
 			}
 			r.figures.use(account).spread(f.left, now, r.limits, seconds)
@@ -173,7 +173,7 @@ func (r *rehearsal) Forecast(ended time.Time) engine.Forecast {
 		}
 	}
 	switch part := seconds(f.Seconds / 20); {
-	case longest > part && r.limits.Operating > 0:
+	case longest > part && r.metered(&r.figures):
 		f.LimitedBy = "execution_time"
 		cost := seconds(r.figures.guess(method)).Round(time.Millisecond)
 		f.Limit = fmt.Sprintf("execution time: %s may run %s in %s, and a call takes %s", method, r.limits.Operating, r.limits.Window, cost)

@@ -35,6 +35,10 @@ type figures struct {
 	Overhead costPerCall `json:"overhead"`
 	// Nested says that the portal bills the calls inside a batch, not the batch.
 	Nested bool `json:"nested,omitempty"`
+	// Metered says that the portal told of execution time, or refused a method for
+	// lack of it; Untold, that it gave an answer without.
+	Metered bool `json:"metered,omitempty"`
+	Untold  bool `json:"untold,omitempty"`
 }
 
 // store keeps figures. With a file, every change is a read-modify-write under a

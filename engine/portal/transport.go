@@ -32,15 +32,15 @@ type wire struct {
 	timeout time.Duration // never below what the portal lets a request run
 	logger  *slog.Logger
 
+	tokens *tokens // of an application; nil for a webhook
+
 	mu      sync.Mutex
 	address Address
+	moved   bool         // it is another than at first
 	moves   atomic.Int64 // requests that a redirect cost
 }
 
 func newWire(address Address, transport http.RoundTripper, timeout time.Duration, logger *slog.Logger) *wire {
-	if transport == nil {
-		transport = newTransport()
-	}
 	return &wire{
 		// Following a redirect would turn the POST into a GET and lose the body.
 		http: &http.Client{
@@ -66,33 +66,80 @@ func (w *wire) Address() Address {
 	return w.address
 }
 
-// post calls a method with a JSON body. A portal that was renamed answers 302:
-// the same body then goes to the new host, once.
+// post calls a method with a JSON body, for an application with its token. One
+// that expired is renewed; the call was not executed then, and whoever made it
+// makes it again, as its limits allow.
 func (w *wire) post(ctx context.Context, method string, body []byte) (Result, *Error) {
-	address := w.Address()
+	if w.tokens == nil {
+		return w.send(ctx, method, body)
+	}
+	access, fault := w.tokens.access(ctx)
+	if fault != nil {
+		return Result{}, fault
+	}
+	result, fault := w.send(ctx, method, withToken(body, access))
+	switch {
+	case fault == nil:
+		w.tokens.served()
+	case fault.Verdict == Expired:
+		if stop := w.tokens.renew(ctx, access); stop != nil {
+			return Result{}, stop
+		}
+	}
+	return result, fault
+}
+
+// scrub takes all secrets out of a text that others wrote.
+func (w *wire) scrub(text string) string {
+	text = w.Address().scrub(text)
+	if w.tokens != nil {
+		text = w.tokens.scrub(text)
+	}
+	return text
+}
+
+// scrubError takes the secrets out of an error that the portal may have worded.
+func (w *wire) scrubError(e *Error) {
+	for _, text := range []*string{&e.Code, &e.Message, &e.Argument} {
+		*text = w.scrub(*text)
+	}
+	e.Application = w.tokens != nil
+}
+
+// send makes one call. A portal that was renamed answers 302: the same body
+// then goes to the new host, once.
+func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *Error) {
+	address, sent := w.Address(), time.Now()
 	status, location, answer, fault := w.exchange(ctx, address, method, body)
 	if fault == nil && isRedirect(status) {
 		next, err := address.moved(location, method)
+		if err == nil {
+			err = w.mayMove(next)
+		}
 		if err != nil {
 			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: err.Error()}
 		}
 		w.moves.Add(1)
+		sent = time.Now()
 		status, _, answer, fault = w.exchange(ctx, next, method, body)
 		if fault == nil && isRedirect(status) {
-			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: "the portal redirects in a circle"}
+			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: fmt.Sprintf("the portal redirects to %q, which redirects again; check its address", next.Host)}
 		}
 		if fault == nil {
-			w.move(address, next)
+			w.move(next)
 		}
 	}
 	if fault != nil {
+		w.scrubError(fault)
 		return Result{}, fault
 	}
 	result, fault := answerOf(method, status, answer)
 	if fault != nil {
-		address.scrubError(fault)
+		w.scrubError(fault)
+		return Result{}, fault
 	}
-	return result, fault
+	result.Sent, result.Answered = sent, time.Now()
+	return result, nil
 }
 
 func isRedirect(status int) bool {
@@ -103,14 +150,25 @@ func isRedirect(status int) bool {
 	return false
 }
 
+// mayMove refuses a second move: a portal is not renamed twice while bxflow
+// runs. Requests that left before the first one come to the same place.
+func (w *wire) mayMove(to Address) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.moved && w.address != to {
+		return fmt.Errorf("the portal has moved to %q, and now redirects to %q; check its address", w.address.Host, to.Host)
+	}
+	return nil
+}
+
 // move remembers the portal's new host.
-func (w *wire) move(from, to Address) {
+func (w *wire) move(to Address) {
 	w.mu.Lock()
 	known := w.address == to
-	w.address = to
+	w.address, w.moved = to, w.moved || !known
 	w.mu.Unlock()
 	if !known {
-		w.logger.Warn("the portal has moved; put its new address into the settings", "from", from.Host, "to", to.Host)
+		w.logger.Warn("the portal was renamed; put its new address into the settings", "host", to.Host)
 	}
 }
 

@@ -3,21 +3,38 @@ package portal_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/portal"
+	"github.com/bxflow/bxflow/engine/sandbox"
 )
 
 func textLogger(out *bytes.Buffer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// openRenamed opens a client of old.bitrix24.com.br, or of another host.
+func openRenamed(t *testing.T, host string, transport http.RoundTripper, log *bytes.Buffer) *portal.Client {
+	t.Helper()
+	address, err := portal.Parse("https://" + host + "/rest/1/" + secret + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := portal.Open(portal.Options{Address: address, Transport: transport, Limits: unlimited(), Logger: textLogger(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // A renamed portal answers 302: the same body goes to the new host, once, and
@@ -26,10 +43,10 @@ func TestClient_followsARenamedPortal(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	hosts := map[string]int{}
-	c := openScript(t, withBody(func(_ string, body map[string]any, host string) (int, string) {
+	c := openRenamed(t, "old.bitrix24.com.br", withBody(func(_ string, body map[string]any, host string) (int, string) {
 		hosts[host]++
-		if host == "sandbox.test" {
-			return http.StatusFound, "https://new.test/rest/1/" + secret + "/crm.item.list.json"
+		if host == "old.bitrix24.com.br" {
+			return http.StatusFound, "https://new.bitrix24.com.br/rest/1/" + secret + "/crm.item.list.json"
 		}
 		if body["entityTypeId"] != 2.0 {
 			t.Errorf("the body on the new host is %v", body)
@@ -41,17 +58,85 @@ func TestClient_followsARenamedPortal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if hosts["sandbox.test"] != 1 || hosts["new.test"] != 2 {
+	if hosts["old.bitrix24.com.br"] != 1 || hosts["new.bitrix24.com.br"] != 2 {
 		t.Errorf("requests by host %v", hosts)
 	}
-	if got := c.Address().String(); got != "https://new.test/rest/1/***/" {
+	if got := c.Address().String(); got != "https://new.bitrix24.com.br/rest/1/***/" {
 		t.Errorf("the address is %s", got)
+	}
+	if got := c.ID(); got != "old.bitrix24.com.br/rest/1" {
+		t.Errorf("in the middle of a run it became %s", got)
 	}
 	if got := c.Usage().Requests; got != 3 {
 		t.Errorf("%d requests were counted, want 3", got)
 	}
-	if n := strings.Count(log.String(), "has moved"); n != 1 || strings.Contains(log.String(), secret) {
+	const warning = `level=WARN msg="the portal was renamed; put its new address into the settings" host=new.bitrix24.com.br`
+	if n := strings.Count(log.String(), "WARN"); n != 1 || !strings.Contains(log.String(), warning) || strings.Contains(log.String(), "rest/1") {
 		t.Errorf("the log says %s", log.String())
+	}
+}
+
+// A portal that is renamed amid writes gets each of them once; requests that
+// were under way are not a second move.
+func TestClient_renamedAmidWrites(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		box := newBox(t, sandbox.Options{Seed: "demo", Secret: secret, Latency: time.Second})
+		var log bytes.Buffer
+		renamed := time.Now().Add(10500 * time.Millisecond)
+		c := openRenamed(t, "old.bitrix24.de", redirect(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "new.bitrix24.de" || time.Now().Before(renamed) {
+				return box.Transport().RoundTrip(r)
+			}
+			<-time.After(time.Second)
+			r.Body.Close()
+			header := http.Header{"Location": {"https://new.bitrix24.de" + r.URL.Path}}
+			return &http.Response{StatusCode: http.StatusFound, Header: header, Body: http.NoBody, Request: r}, nil
+		}), &log)
+		card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+		var writers sync.WaitGroup
+		for n := range 4 {
+			writers.Go(func() {
+				for m := range 10 {
+					write(t, c, engine.Command{Kind: engine.CommandAdd, Entity: card, Fields: map[string]any{"title": fmt.Sprintf("made %d.%d", n, m)}})
+				}
+			})
+		}
+		writers.Wait()
+		if made := strings.Count(string(box.Dump()), `"title":"made `); made != 40 || time.Now().Before(renamed) {
+			t.Errorf("%d cards were made, want 40", made)
+		}
+		if n := strings.Count(log.String(), "was renamed"); n != 1 {
+			t.Errorf("the log says %s", log.String())
+		}
+	})
+}
+
+// redirect is a transport that a test writes out.
+type redirect func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements [http.RoundTripper].
+func (f redirect) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A client follows one move in its life.
+func TestClient_refusesToMoveTwice(t *testing.T) {
+	t.Parallel()
+	next := map[string]string{"a.bitrix24.com": "b.bitrix24.com"}
+	asked := map[string]int{}
+	c := openRenamed(t, "a.bitrix24.com", withBody(func(_ string, _ map[string]any, host string) (int, string) {
+		asked[host]++
+		if to := next[host]; to != "" {
+			return http.StatusFound, "https://" + to + "/rest/1/" + secret + "/profile.json"
+		}
+		return http.StatusOK, `{"result":{}}`
+	}), &bytes.Buffer{})
+	if _, err := c.Call(t.Context(), "profile", nil); err != nil {
+		t.Fatal(err)
+	}
+	next["b.bitrix24.com"] = "c.bitrix24.com"
+	_, err := c.Call(t.Context(), "profile", nil)
+	if err == nil || !strings.Contains(err.Error(), `moved to "b.bitrix24.com", and now redirects to "c.bitrix24.com"`) || asked["c.bitrix24.com"] > 0 {
+		t.Errorf("asked %v: %v", asked, err)
 	}
 }
 
@@ -130,17 +215,42 @@ func TestError_remedy(t *testing.T) {
 // The secret goes to no other place than the webhook's own.
 func TestClient_refusesOtherRedirects(t *testing.T) {
 	t.Parallel()
-	tests := map[string]string{
-		"another path":   "https://new.test/login/?back=" + secret,
-		"another secret": "https://new.test/rest/1/" + secret + "x/profile.json",
-		"plain http":     "http://new.test/rest/1/" + secret + "/profile.json",
-		"nowhere":        "/rest/1/" + secret + "/profile.json",
-		"in a circle":    "https://sandbox.test/rest/1/" + secret + "/profile.json",
+	const path = "/rest/1/" + secret + "/profile.json"
+	tests := map[string]struct {
+		host, location string
+		asked          int // requests, all of them to the host
+	}{
+		"another path":           {"a.bitrix24.com", "https://b.bitrix24.com/login/?back=" + secret, 1},
+		"another secret":         {"a.bitrix24.com", "https://b.bitrix24.com/rest/1/" + secret + "x/profile.json", 1},
+		"plain http":             {"a.bitrix24.com", "http://b.bitrix24.com" + path, 1},
+		"plain http on itself":   {"a.bitrix24.com", "http://a.bitrix24.com" + path, 1},
+		"plain http to here":     {"a.bitrix24.com", "http://127.0.0.1" + path, 1},
+		"nowhere":                {"a.bitrix24.com", path, 1},
+		"in a circle":            {"a.bitrix24.com", "https://a.bitrix24.com" + path, 2},
+		"another zone":           {"a.bitrix24.com", "https://a.bitrix24.xyz" + path, 1},
+		"the zone itself":        {"a.bitrix24.com", "https://bitrix24.com" + path, 1},
+		"below the zone":         {"a.bitrix24.com", "https://b.c.bitrix24.com" + path, 1},
+		"a name like the zone":   {"a.bitrix24.com", "https://b.bitrix24.com.evil.test" + path, 1},
+		"with a user name":       {"a.bitrix24.com", "https://b.bitrix24.com@evil.test" + path, 1},
+		"a neighbour's name":     {"a.com.br", "https://b.com.br" + path, 1},
+		"a neighbour of a name":  {"a.example.com", "https://b.example.com" + path, 1},
+		"from this machine away": {"localhost", "https://a.bitrix24.com" + path, 1},
 	}
-	for name, location := range tests {
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := openScript(t, withBody(func(string, map[string]any, string) (int, string) { return http.StatusFound, location }), nil)
+			asked := 0
+			c := openRenamed(t, tt.host, withBody(func(_ string, _ map[string]any, host string) (int, string) {
+				if asked++; host != tt.host {
+					t.Errorf("%s was asked", host)
+				}
+				return http.StatusFound, tt.location
+			}), &bytes.Buffer{})
+			defer func() {
+				if asked != tt.asked {
+					t.Errorf("%d requests, want %d", asked, tt.asked)
+				}
+			}()
 			_, err := c.Call(t.Context(), "profile", nil)
 			var fault *portal.Error
 			if !errors.As(err, &fault) || fault.Verdict != portal.Fatal || strings.Contains(err.Error(), secret) {

@@ -38,6 +38,8 @@ func (p *Portal) control(r *http.Request, body io.Reader) *answer {
 			return plainAnswer(http.StatusInternalServerError, object{{"error", err.Error()}})
 		}
 		return plainAnswer(http.StatusOK, object{{"ok", true}})
+	case "POST authorize", "POST expire":
+		return p.controlTokens(strings.TrimPrefix(r.URL.Path, "/_sandbox/"), data)
 	case "POST faults":
 		return p.setFaults(data)
 	case "POST limits":
@@ -45,7 +47,7 @@ func (p *Portal) control(r *http.Request, body io.Reader) *answer {
 	default:
 		return plainAnswer(http.StatusNotFound, object{{
 			"error",
-			"no such control; there are GET stats, GET dump, GET history, GET requests, POST reset, POST faults, POST limits",
+			"no such control; there are GET stats, GET dump, GET history, GET requests, POST reset, POST faults, POST limits, POST authorize, POST expire",
 		}})
 	}
 }

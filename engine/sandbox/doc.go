@@ -31,8 +31,10 @@
 //
 //   - Plain http is served; the portal answers INVALID_REQUEST.
 //   - There is one webhook, of user 1, an administrator; its secret is taken for
-//     an access token, too. OAuth has no token server, and permissions beyond
-//     the webhook's scopes don't exist: nobody is refused for lack of a right.
+//     an access token, too. There is one application, authorised by that user;
+//     its token server is at /oauth/token/, knows refresh tokens only, and
+//     forgets them at the end of the process. Permissions beyond the webhook's
+//     scopes don't exist: nobody is refused for lack of a right.
 //   - Where sources name different HTTP statuses for an error, one of them is
 //     answered (401 INVALID_CREDENTIALS, 403 insufficient_scope): clients go by
 //     the code. Texts are the documented English ones, never those of another

@@ -138,7 +138,8 @@ func (c *call) created(e *entity, it *item) {
 
 // timing is the time object of an answer.
 func (x *exchange) timing(began time.Time, method string) object {
-	now := time.Now()
+	ahead := x.portal.options.Ahead
+	began, now := began.Add(ahead), time.Now().Add(ahead)
 	const layout = "2006-01-02T15:04:05-07:00"
 	took := round6(now.Sub(began).Seconds())
 	out := object{
@@ -149,7 +150,7 @@ func (x *exchange) timing(began time.Time, method string) object {
 		{"date_start", began.In(x.portal.zone).Format(layout)},
 		{"date_finish", now.In(x.portal.zone).Format(layout)},
 	}
-	return append(out, x.bill.operating(method)...)
+	return append(out, x.bill.operating(method, ahead)...)
 }
 
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }

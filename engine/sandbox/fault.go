@@ -157,7 +157,7 @@ func (l *faultList) next(req *request) *Fault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.list {
-		if f.method != "" && !req.asks(f.method) {
+		if f.method != "" && !req.asks(f.method) || f.method == "" && req.method == tokenMethod {
 			continue
 		}
 		f.seen++

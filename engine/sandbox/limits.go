@@ -198,8 +198,9 @@ func (b *bill) charge(method string, d time.Duration) {
 }
 
 // operating returns the two members of the time object that tell how much a
-// method has used up; none where nothing is limited.
-func (b *bill) operating(method string) object {
+// method has used up, by a clock that is so far ahead; none where nothing is
+// limited.
+func (b *bill) operating(method string, ahead time.Duration) object {
 	l := b.limiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -211,5 +212,5 @@ func (b *bill) operating(method string) object {
 	if reset.IsZero() {
 		reset = b.began.Add(l.window)
 	}
-	return object{{"operating_reset_at", reset.Unix()}, {"operating", round6(sum)}}
+	return object{{"operating_reset_at", reset.Add(ahead).Unix()}, {"operating", round6(sum)}}
 }

@@ -21,7 +21,7 @@ func systemMethods() []method {
 
 // serverTime is server.time.
 func serverTime(c *call) (any, *apiError) {
-	return c.store.renderTime(time.Now().Unix()), nil
+	return c.store.renderTime(time.Now().Add(c.portal.options.Ahead).Unix()), nil
 }
 
 // scopeList is scope: what the webhook was given, or with full every scope that
@@ -67,9 +67,11 @@ func methodGet(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	known := strings.EqualFold(name, "batch") ||
-		slices.ContainsFunc(allMethods(), func(m method) bool { return strings.EqualFold(m.name, name) })
-	return object{{"isExisting", known}, {"isAvailable", known}}, nil
+	if strings.EqualFold(name, "batch") {
+		return object{{"isExisting", true}, {"isAvailable", true}}, nil
+	}
+	m, known := c.portal.methods[strings.ToLower(name)]
+	return object{{"isExisting", known}, {"isAvailable", known && c.portal.allowed(m, false) == nil}}, nil
 }
 
 // appInfo is app.info, which only an application may call; a webhook is none.

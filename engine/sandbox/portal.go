@@ -57,11 +57,16 @@ type Options struct {
 	DataFile string
 	// Secret is the webhook's; random when empty.
 	Secret string
+	// TokenLife is how long an access token of the application serves; an hour
+	// when 0.
+	TokenLife time.Duration
 	// History has every request and every effect on an item kept, for
 	// [Portal.Requests] and [Portal.History].
 	History bool
 	// Scopes are what the webhook was given; nil: everything.
 	Scopes []string
+	// Ahead is how far the clock that the portal tells is ahead of this machine's.
+	Ahead time.Duration
 	// Zone is the portal's time zone; three hours east of UTC when nil.
 	Zone *time.Location
 }
@@ -95,6 +100,7 @@ type Portal struct {
 
 	store *store
 
+	app    *application
 	limits *limiter
 	faults *faultList
 	stats  *counters
@@ -120,7 +126,7 @@ func New(o Options) (*Portal, error) {
 	}
 	p := &Portal{
 		options: o, methods: map[string]*method{}, secret: o.Secret, zone: o.Zone,
-		limits: newLimiter(o), faults: faults, stats: newCounters(),
+		app: newApplication(o), limits: newLimiter(o), faults: faults, stats: newCounters(),
 	}
 	for _, m := range allMethods() {
 		p.methods[strings.ToLower(m.name)] = &m
@@ -171,7 +177,7 @@ func (o Options) check() error {
 		return fmt.Errorf("charge: %q is neither %s nor %s", o.Charge, ChargeNested, ChargeBatch)
 	case o.Rate < 0 || o.Rate > 0 && o.Burst < 1:
 		return fmt.Errorf("rate: a bucket of %d that drains %g a second lets nothing through; use --rate 0 for none", o.Burst, o.Rate)
-	case o.OperatingLimit < 0 || o.OperatingWindow < 10 || o.RequestLimit < 0 || o.Latency < 0:
+	case o.OperatingLimit < 0 || o.OperatingWindow < 10 || o.RequestLimit < 0 || o.Latency < 0 || o.TokenLife < 0:
 		return errors.New("limits: a duration is negative or too short")
 	case strings.ContainsAny(o.Secret, "/?#% "):
 		return errors.New("secret: it stands in a URL; use letters and digits")

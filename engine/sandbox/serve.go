@@ -79,6 +79,9 @@ func (p *Portal) answer(r *http.Request, body io.Reader, gone <-chan struct{}) *
 	if strings.HasPrefix(r.URL.Path, "/_sandbox/") {
 		return p.control(r, body)
 	}
+	if isTokenPath(r.URL.Path) {
+		return p.grant(r, body)
+	}
 	if r.URL.Path != "/rest" && !strings.HasPrefix(r.URL.Path, "/rest/") {
 		return &answer{status: http.StatusNotFound, html: true, body: []byte("<html><body>404 Not Found</body></html>")}
 	}
@@ -243,8 +246,10 @@ func (p *Portal) authorize(req *request) *apiError {
 		}
 	case req.token == "":
 		return fault(http.StatusUnauthorized, "NO_AUTH_FOUND", "Wrong authorization data")
-	case !same(req.token):
-		return fault(http.StatusUnauthorized, "invalid_token", "Unable to get application by token")
+	case same(req.token):
+		return nil
+	default:
+		return p.app.check(req.token)
 	}
 	return nil
 }
