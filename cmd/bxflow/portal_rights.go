@@ -65,6 +65,15 @@ func (n *jobNeeds) uses(job *engine.Job) []string {
 				n.writes, n.imports = true, n.imports || step.Automation == "off"
 				methods = append(methods, "crm.item.add")
 			case *steps.Find:
+			case *steps.Delete:
+				n.writes = true
+				methods = append(methods, "crm.item.delete")
+			case *steps.Comment:
+				n.writes = true
+				methods = append(methods, "crm.timeline.comment.add", "crm.timeline.comment.list")
+			case *steps.Address:
+				n.writes = true
+				methods = append(methods, "crm.address.add", "crm.address.list", "crm.requisite.add", "crm.requisite.list")
 			default:
 				n.writes = true
 				methods = append(methods, "crm.item.update")
