@@ -7,23 +7,26 @@ import (
 	"io"
 	"iter"
 	"strconv"
+	"strings"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/expression"
 	"github.com/bxflow/bxflow/steps/internal/table"
 )
 
-// Read begins a stream of rows from a file of delimited text or JSON, packed by
-// gzip or not, or from standard input.
+// Read begins a stream of rows from a file of delimited text or JSON or from a
+// workbook, packed by gzip or not, or from standard input.
 type Read struct {
 	File      *engine.Value `object:"value"`
 	Delimiter string        `key:"delimiter" doc:"The character between cells. Default: detected."`
 	Encoding  string        `key:"encoding" doc:"utf-8, utf-16le, utf-16be, windows-1251 or windows-1252. Default: detected."`
-	HeaderAt  *engine.Value `key:"header" doc:"The line that names the columns (default: the first with content), or a list of names for a file that has none."`
+	Sheet     *engine.Value `key:"sheet" doc:"The sheet of a workbook, by name. Default: the first that is not hidden. Other files have none, and it says nothing of them."`
+	HeaderAt  *engine.Value `key:"header" doc:"The line, or row of a sheet, that names the columns (default: the first with content), or a list of names for a file that has none."`
 	Require   []string      `key:"require" doc:"Columns that must be there."`
 	Key       *engine.Value `key:"key" doc:"What makes a row the same row next time: a column, or an expression over the row."`
 
 	inputs     []input
+	sheet      string
 	header     []string
 	headerLine int
 	columns    []string
@@ -52,7 +55,7 @@ func (s *Read) Prepare(p *engine.Prepare) {
 		p.Fail(s.File.Pos, err)
 		return
 	}
-	if !s.prepareHeader(p) {
+	if !s.prepareHeader(p) || !s.prepareSheet(p) {
 		return
 	}
 	if err := s.readHeaders(); err != nil {
@@ -130,6 +133,21 @@ func (s *Read) prepareHeader(p *engine.Prepare) bool {
 	return true
 }
 
+// prepareSheet reads `sheet`, a text of the job or its parameters.
+func (s *Read) prepareSheet(p *engine.Prepare) bool {
+	if s.Sheet == nil {
+		return true
+	}
+	raw, err := s.Sheet.Eval(expression.Env{"params": p.Job.Params, "env": p.Job.Env})
+	if s.sheet = strings.TrimSpace(fmt.Sprint(raw)); err == nil && (raw == nil || s.Sheet.IsList || s.sheet == "") {
+		err = errors.New("sheet: name one, or leave it out for the first")
+	}
+	if err != nil {
+		p.Fail(s.Sheet.Pos, err)
+	}
+	return err == nil
+}
+
 // prepareKey compiles `key`, which is a column's name or an expression over the
 // row.
 func (s *Read) prepareKey(p *engine.Prepare) {
@@ -147,7 +165,7 @@ func (s *Read) prepareKey(p *engine.Prepare) {
 }
 
 func (s *Read) options() table.Options {
-	return table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns}
+	return table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Sheet: s.sheet, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns}
 }
 
 // Records implements [engine.Source].

@@ -1,5 +1,5 @@
-// Package table reads delimited text: the rows that a job's read step begins
-// with. It finds out delimiter and encoding where they are not given, streams
+// Package table reads delimited text, JSON and workbooks: the rows that a job's
+// read step begins with. It finds out delimiter and encoding where they are not given, streams
 // with flat memory, and treats every byte as hostile. A damaged row is reported
 // with its line and column and the rows below it go on; only a header that
 // cannot be used or a file that cannot be read ends it.
@@ -42,6 +42,8 @@ type Options struct {
 	// HeaderLine is the line that names the columns, from 1; what stands above
 	// it is passed over. 0: the first line with content.
 	HeaderLine int
+	// Sheet is the sheet of a workbook, in any case. Empty: the first visible one.
+	Sheet string
 	// Columns names the columns of a file that has no line for that.
 	Columns []string
 	// Name is what errors call the file; empty means "table".
@@ -55,10 +57,14 @@ type Dialect struct {
 	BOM               bool   // the file begins with a byte order mark
 	DelimiterDetected bool   // neither the options nor a sep= line gave it
 	EncodingDetected  bool   // neither the options nor a byte order mark gave it
+	Sheet             string // of a workbook, else empty
 }
 
 // String describes d as errors and previews do: delimiter ';', utf-8.
 func (d Dialect) String() string {
+	if d.Sheet != "" {
+		return fmt.Sprintf("sheet %q", shorten(d.Sheet))
+	}
 	return fmt.Sprintf("delimiter %q, %s", d.Delimiter, d.Encoding)
 }
 

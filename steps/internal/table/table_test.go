@@ -217,7 +217,7 @@ func TestOpen_refuses(t *testing.T) {
 		"an empty file":      {"", table.Options{Name: "a.csv"}, "a.csv: the file is empty; its first line must name the columns"},
 		"a file of blanks":   {"\n \r\n\n", table.Options{Name: "a.csv"}, "a.csv: the file is empty; its first line must name the columns"},
 		"a sep line alone":   {"sep=;\n", table.Options{}, "table: the file is empty; its first line must name the columns"},
-		"an empty name":      {"a;;c;\n", table.Options{Name: "a.csv"}, "a.csv: line 1: column 2, 4 of the header has no name; name it, or remove it with its delimiter (read with delimiter ';', utf-8)"},
+		"an empty name":      {"a;;c;\n", table.Options{Name: "a.csv"}, "a.csv: line 1: column 2, 4 of the header has no name; name it, or remove the column (read with delimiter ';', utf-8)"},
 		"a name used twice":  {"a; b;b\n", table.Options{Name: "a.csv"}, `a.csv: line 1: columns 2, 3 are all named "b"; give each its own name (read with delimiter ';', utf-8)`},
 		"a missing column":   {"CPF;name;phone\n", table.Options{Require: []string{"cpf", "name", "nane", "address"}}, `table: line 1: required column "cpf" is missing; did you mean "CPF"?; required column "nane" is missing; did you mean "name"?; required column "address" is missing; the columns are "CPF", "name", "phone" (read with delimiter ';', utf-8)`},
 		"an odd delimiter":   {"a;b\n", table.Options{Delimiter: "ab"}, `table: delimiter: "ab" is not one character that can separate fields; write ",", ";", "tab" or "|"`},
