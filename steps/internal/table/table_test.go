@@ -580,3 +580,16 @@ func TestOpen_headerElsewhere(t *testing.T) {
 		t.Errorf("a header below the end gives %v", err)
 	}
 }
+
+// The rows that failed are read by the same job, wherever the header of its
+// file stood.
+func TestOpen_rowsThatComeBack(t *testing.T) {
+	t.Parallel()
+
+	for _, o := range []table.Options{{HeaderLine: 3}, {Columns: []string{"id", "name"}}, {}} {
+		rows, faults, r := read(t, strings.NewReader("id;name;_line;_step;_error\n1;Ana;9;client;no\n"), o)
+		if diff := cmp.Diff([]table.Row{{Line: 2, Fields: []string{"1", "Ana", "9", "client", "no"}}}, rows); diff != "" || len(faults) > 0 || len(r.Header()) != 5 {
+			t.Errorf("%+v: %q, rows (-want +got):\n%s", o, faults, diff)
+		}
+	}
+}
