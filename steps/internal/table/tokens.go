@@ -44,7 +44,7 @@ func (t *tokens) next() (xml.Token, error) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, damaged("it ends before it is complete")
 	case errors.As(err, &syntax):
-		return nil, damaged("its XML: %s", shorten(syntax.Msg))
+		return nil, damaged("its XML: %q", shorten(syntax.Msg))
 	}
 	return token, err
 }
