@@ -38,9 +38,10 @@ people. --where takes a condition as the where of a select does, with an
 operator before the field where it is not equality (<, <=, >, >=, !, %); it may
 be repeated, and the same field again means any of its values. FIELD= is an
 empty field. --translate writes names in the place of ids. In CSV and TSV, cells
-that a spreadsheet would run as a formula begin with an apostrophe. In XLSX, text
-is text, numbers are numbers, and dates are dates, with the time of this
-machine's zone; after a sheet's last row the items go on on the next.
+that a spreadsheet would run as a formula begin with an apostrophe, which read
+takes away again; numbers and phone numbers never do. In XLSX, text is text,
+numbers are numbers, and dates are dates, with the time of this machine's zone;
+after a sheet's last row the items go on on the next.
 
 The file appears when it is complete. Until then the items are in FILE.partial
 beside it. An export that was interrupted goes on from there with the same

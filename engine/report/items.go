@@ -88,7 +88,7 @@ func (i *Items) Header() error {
 		return nil
 	}
 	for n, c := range i.columns {
-		i.row[n] = harmless(c.Title)
+		i.row[n] = engine.HarmlessCell(c.Title)
 	}
 	return i.csv.Write(i.row)
 }
@@ -102,7 +102,7 @@ func (i *Items) Write(item engine.Item) error {
 		return i.object(item)
 	}
 	for n, c := range i.columns {
-		i.row[n] = harmless(c.cell(item.Fields[c.Field.Name]))
+		i.row[n] = engine.HarmlessCell(c.cell(item.Fields[c.Field.Name]))
 		if i.Readable {
 			i.row[n] = clean(i.row[n])
 		}

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+
+	"github.com/bxflow/bxflow/engine"
 )
 
 const (
@@ -247,8 +249,18 @@ func (t *Reader) Next() (Row, error) {
 	return row, err
 }
 
-// read returns the next record with content, as it stands in the file.
+// read returns the next record with content. Cells are what they were before
+// they were kept from being formulas.
 func (t *Reader) read() (Row, error) {
+	row, err := t.record()
+	for i, field := range row.Fields {
+		row.Fields[i] = engine.OriginalCell(field)
+	}
+	return row, err
+}
+
+// record returns the next record with content, as it stands in the file.
+func (t *Reader) record() (Row, error) {
 	for {
 		line, text, err := t.lines.record()
 		if err != nil {
