@@ -45,7 +45,7 @@ func (t *Reader) readHeader(o Options) error {
 	if len(faults) > 0 {
 		return fmt.Errorf("%s: line %d: %s (read with %s)", t.name, row.Line, strings.Join(faults, "; "), t.dialect)
 	}
-	t.header = names
+	t.header, t.dialect.HeaderLine = names, row.Line
 	return nil
 }
 

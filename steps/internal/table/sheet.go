@@ -110,7 +110,7 @@ func (s *Sheet) nameColumns(row Row, require []string) error {
 	if len(faults) > 0 {
 		return fmt.Errorf("%s: line %d: %s (read from %s)", s.t.name, row.Line, strings.Join(faults, "; "), s.t.dialect)
 	}
-	s.t.header = names
+	s.t.header, s.t.dialect.HeaderLine = names, row.Line
 	return nil
 }
 

@@ -61,6 +61,7 @@ type Dialect struct {
 	DelimiterDetected bool   // neither the options nor a sep= line gave it
 	EncodingDetected  bool   // neither the options nor a byte order mark gave it
 	Sheet             string // of a workbook, else empty
+	HeaderLine        int    // the line that names the columns; 0: none does
 }
 
 // String describes d as errors and previews do: delimiter ';', utf-8.
