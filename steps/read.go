@@ -224,11 +224,13 @@ func (s *Read) read(ctx context.Context, p *engine.Planning, in input, hand func
 		if len(chunk) > 0 && !hand(chunk) {
 			return nil
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
-			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // the file is wrong, as if it had been seen before
+			return engine.Problems{{File: p.Job.File, Pos: s.File.Pos, Step: s.Verb(), Msg: err.Error()}}
 		}
 	}
 }

@@ -25,7 +25,7 @@ opened as far as their header. With -v it says what each file is taken for:
 format, encoding, delimiter, header, sheet, and what the values of its first rows
 look like.`,
 		Example: `  bxflow validate onboarding.yaml
-  bxflow validate -v onboarding.yaml --param file=clients.xlsx`,
+  bxflow validate -v onboarding.yaml`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := a.formats("text", "json"); err != nil {
