@@ -412,3 +412,15 @@ func FuzzOpenSheet(f *testing.F) {
 		}
 	})
 }
+
+// A sheet without a row of names has those of the job, and begins at its first row.
+func TestSheet_columnsAreGiven(t *testing.T) {
+	t.Parallel()
+
+	rows := `<row r="2"><c t="b"><v>1</v></c></row><row r="4"><c r="B4" t="b"><v>0</v></c></row><row r="5"><c r="C5" t="b"><v>0</v></c></row>`
+	header, got, faults, err := readSheet(t, zipped(t, parts(rows)), table.Options{Columns: []string{"x", "y"}, Require: []string{"x"}})
+	want := []table.Row{{Line: 2, Fields: []string{"true", ""}}, {Line: 4, Fields: []string{"", "false"}}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil || len(header) != 2 || len(faults) != 1 {
+		t.Errorf("%q, %v, rows (-want +got):\n%s", faults, err, diff)
+	}
+}
