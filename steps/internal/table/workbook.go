@@ -17,6 +17,9 @@ const (
 	// maxUnpacked is how many bytes the parts of a workbook may be, unpacked.
 	// A full sheet of 100 columns is about as long.
 	maxUnpacked = 4<<30 - 1
+	// maxAside is how many bytes of a part that is kept in memory are read: of
+	// the lists of sheets, parts and formats.
+	maxAside = 64 << 20
 	// maxParts is how many sheets and formats of a workbook are looked at.
 	maxParts = 1 << 16
 )
@@ -129,6 +132,16 @@ func (w *workbook) open(name string) (*tokens, error) {
 	return newTokens(&part{book: w, text: text}), nil
 }
 
+// openAside begins to read a part that is kept in memory. What is too long of it
+// is cut, and then damaged.
+func (w *workbook) openAside(name string) (*tokens, error) {
+	x, err := w.open(name)
+	if err == nil {
+		x.r = io.LimitReader(x.r, maxAside)
+	}
+	return x, err
+}
+
 // tooLong is an error where the parts, unpacked, would be so many bytes.
 func (w *workbook) tooLong(unpacked int64) error {
 	if unpacked > maxUnpacked {
@@ -167,7 +180,7 @@ func partFault(err error) error {
 // relations are the parts that a part names, by id, without those elsewhere.
 func (w *workbook) relations(name string) (map[string]relation, error) {
 	folder, base := path.Split(name)
-	x, err := w.open(folder + "_rels/" + base + ".rels")
+	x, err := w.openAside(folder + "_rels/" + base + ".rels")
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +245,7 @@ func (w *workbook) readSheets() error {
 }
 
 func (w *workbook) listSheets(book string, named map[string]relation) error {
-	x, err := w.open(book)
+	x, err := w.openAside(book)
 	if err != nil {
 		return err
 	}
@@ -283,7 +296,7 @@ func (w *workbook) choose(name string) (sheetPart, error) {
 
 // readFormats reads which numbers are dates.
 func (w *workbook) readFormats() error {
-	x, err := w.open(w.styles)
+	x, err := w.openAside(w.styles)
 	if err != nil {
 		return err
 	}
