@@ -34,25 +34,42 @@ type rows interface {
 	Next() (table.Row, error)
 }
 
-// spoolStdin keeps standard input in a file that has no name any more, since
-// it can be read only once.
+// spoolStdin keeps standard input, since it can be read only once.
 func spoolStdin() (input, error) {
-	f, err := os.CreateTemp("", "bxflow-stdin-")
+	f, err := spoolOf(os.Stdin)
 	if err != nil {
 		return input{}, fmt.Errorf("standard input: %w", err)
-	}
-	_ = os.Remove(f.Name()) // where open files can't be removed, it stays in the temporary folder
-	if _, err := io.Copy(f, os.Stdin); err != nil {
-		return input{}, errors.Join(fmt.Errorf("standard input: %w", err), f.Close())
 	}
 	return input{path: stdin, name: stdin, spool: f}, nil
 }
 
+// spoolOf keeps what is read from r in a file that has no name any more.
+func spoolOf(r io.Reader) (*os.File, error) {
+	f, err := os.CreateTemp("", "bxflow-spool-")
+	if err != nil {
+		return nil, err
+	}
+	_ = os.Remove(f.Name()) // where open files can't be removed, it stays in the temporary folder
+	if _, err := io.Copy(f, r); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// stored is an input as it is stored.
+type stored interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+}
+
 // bytes opens the input as it is stored.
-func (in input) bytes() (io.ReadSeekCloser, error) {
+func (in input) bytes() (stored, error) {
 	if in.spool != nil {
-		const all = 1<<63 - 1
-		return spooled{io.NewSectionReader(in.spool, 0, all)}, nil
+		info, err := in.spool.Stat()
+		if err != nil {
+			return nil, fmt.Errorf("standard input: %w", bare(err))
+		}
+		return spooled{io.NewSectionReader(in.spool, 0, info.Size())}, nil
 	}
 	f, err := os.Open(in.path)
 	if err != nil {
@@ -78,12 +95,26 @@ func (in input) open(o table.Options) (rows, io.Closer, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
 	}
+	if c, ok := r.(io.Closer); ok {
+		return r, closers{c, f}, nil
+	}
 	return r, f, nil
 }
 
+// closers are closed one after the other.
+type closers []io.Closer
+
+// Close implements [io.Closer].
+func (c closers) Close() (err error) {
+	for _, one := range c {
+		err = errors.Join(err, one.Close())
+	}
+	return err
+}
+
 // rows chooses the format by the file's ending, that of standard input by how
-// it begins.
-func (in input) rows(f io.ReadSeeker, o table.Options) (rows, error) {
+// it begins. A workbook is known by that anywhere: no text begins like a zip.
+func (in input) rows(f stored, o table.Options) (rows, error) {
 	text, begin, err := in.text(f)
 	if err != nil {
 		return nil, err
@@ -91,6 +122,8 @@ func (in input) rows(f io.ReadSeeker, o table.Options) (rows, error) {
 	format := filepath.Ext(strings.TrimSuffix(strings.ToLower(in.name), ".gz"))
 	begin = bytes.TrimSpace(bytes.TrimPrefix(begin, []byte("\uFEFF")))
 	switch {
+	case format == ".xlsx", format == ".xlsm", bytes.HasPrefix(begin, []byte("PK\x03\x04")), bytes.HasPrefix(begin, []byte("\xD0\xCF\x11\xE0")):
+		return in.sheet(f, text, o)
 	case format == ".json", format == ".jsonl", format == ".ndjson",
 		in.spool != nil && (bytes.HasPrefix(begin, []byte("{")) || bytes.HasPrefix(begin, []byte("["))):
 		return table.OpenObjects(text, o)
@@ -98,6 +131,37 @@ func (in input) rows(f io.ReadSeeker, o table.Options) (rows, error) {
 		o.Delimiter = "tab"
 	}
 	return table.Open(text, o)
+}
+
+// sheet opens a workbook, the parts of which are read where they stand. One
+// that is packed once more is unpacked to a file first.
+func (in input) sheet(f stored, text io.ReadSeeker, o table.Options) (rows, error) {
+	if _, packed := text.(*unpacked); !packed {
+		size, err := f.Seek(0, io.SeekEnd)
+		if err != nil {
+			return nil, fmt.Errorf("file %q: %w", in.name, bare(err))
+		}
+		return table.OpenSheet(f, size, o)
+	}
+	spool, err := spoolOf(text)
+	if err != nil {
+		return nil, fmt.Errorf("file %q: %w", in.name, bare(err))
+	}
+	size, err := spool.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, errors.Join(err, spool.Close())
+	}
+	sheet, err := table.OpenSheet(spool, size, o)
+	if err != nil {
+		return nil, errors.Join(err, spool.Close())
+	}
+	return unpackedSheet{sheet, closers{sheet, spool}}, nil
+}
+
+// unpackedSheet is a sheet with the file that its workbook was unpacked to.
+type unpackedSheet struct {
+	rows
+	io.Closer
 }
 
 // text returns the input unpacked, and how it begins. Packed or not is told
@@ -126,14 +190,6 @@ func (in input) text(f io.ReadSeeker) (text io.ReadSeeker, begin []byte, err err
 	return text, begin[:n], nil
 }
 
-const (
-	// bombSize is how many unpacked bytes of a file are taken whatever they were packed to.
-	bombSize = 64 << 20
-	// bombRatio is how many times longer than the file its text may be beyond
-	// that. Tables with a lot in common reach 30; what is made to fill disks 1000.
-	bombRatio = 200
-)
-
 // unpacked is the text of a gzip file.
 type unpacked struct {
 	packed io.ReadSeeker
@@ -159,8 +215,9 @@ func (u *unpacked) Seek(int64, int) (int64, error) {
 // Read implements [io.Reader].
 func (u *unpacked) Read(p []byte) (int, error) {
 	n, err := u.text.Read(p)
-	if u.done += int64(n); u.done > bombSize && u.done > bombRatio*u.size {
-		return 0, fmt.Errorf("unpacked, the file is more than %d times as long; if it really is a table, unpack it first", bombRatio)
+	u.done += int64(n)
+	if long := table.Swollen(u.done, u.size); long != nil {
+		return 0, long
 	}
 	return n, unpackFault(err)
 }

@@ -7,23 +7,26 @@ import (
 	"io"
 	"iter"
 	"strconv"
+	"strings"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/expression"
 	"github.com/bxflow/bxflow/steps/internal/table"
 )
 
-// Read begins a stream of rows from a file of delimited text or JSON, packed by
-// gzip or not, or from standard input.
+// Read begins a stream of rows from a file of delimited text or JSON or from a
+// workbook, packed by gzip or not, or from standard input.
 type Read struct {
 	File      *engine.Value `object:"value"`
 	Delimiter string        `key:"delimiter" doc:"The character between cells. Default: detected."`
 	Encoding  string        `key:"encoding" doc:"utf-8, utf-16le, utf-16be, windows-1251 or windows-1252. Default: detected."`
-	HeaderAt  *engine.Value `key:"header" doc:"The line that names the columns (default: the first with content), or a list of names for a file that has none."`
+	Sheet     *engine.Value `key:"sheet" doc:"The sheet of a workbook, by name. Default: the first that is not hidden. Other files have none, and it says nothing of them."`
+	HeaderAt  *engine.Value `key:"header" doc:"The line, or row of a sheet, that names the columns (default: the first with content), or a list of names for a file that has none."`
 	Require   []string      `key:"require" doc:"Columns that must be there."`
 	Key       *engine.Value `key:"key" doc:"What makes a row the same row next time: a column, or an expression over the row."`
 
 	inputs     []input
+	sheet      string
 	header     []string
 	headerLine int
 	columns    []string
@@ -42,17 +45,8 @@ func (s *Read) Keyed() bool { return s.Key != nil }
 // Prepare implements [engine.Source]: it opens the file as far as its header.
 func (s *Read) Prepare(p *engine.Prepare) {
 	p.AnyColumn()
-	s.columns = nil
-	raw, err := s.File.Eval(expression.Env{"params": p.Job.Params, "env": p.Job.Env})
-	if err != nil {
+	if err := s.settle(p.Job); err != nil {
 		p.Fail(s.File.Pos, err)
-		return
-	}
-	if err := s.find(p.Job, fmt.Sprint(raw)); err != nil {
-		p.Fail(s.File.Pos, err)
-		return
-	}
-	if !s.prepareHeader(p) {
 		return
 	}
 	if err := s.readHeaders(); err != nil {
@@ -61,6 +55,28 @@ func (s *Read) Prepare(p *engine.Prepare) {
 	}
 	p.Columns(s.header)
 	s.prepareKey(p)
+}
+
+// settle works out what the settings say before a file is opened: which files,
+// where the header is, which sheet.
+func (s *Read) settle(job *engine.Job) error {
+	name, err := s.name(job)
+	if err != nil {
+		return err
+	}
+	if err := s.find(job, name); err != nil {
+		return err
+	}
+	if err := s.settleHeader(); err != nil {
+		return err
+	}
+	return s.settleSheet(job)
+}
+
+// name is what the job calls the file.
+func (s *Read) name(job *engine.Job) (string, error) {
+	raw, err := s.File.Eval(expression.Env{"params": job.Params, "env": job.Env})
+	return fmt.Sprint(raw), err
 }
 
 // find settles which files are read, - being standard input. What was read from
@@ -100,17 +116,17 @@ func (s *Read) readHeaders() error {
 	return nil
 }
 
-// prepareHeader reads `header`: a line's number, or names.
-func (s *Read) prepareHeader(p *engine.Prepare) bool {
+// settleHeader reads `header`: a line's number, or names.
+func (s *Read) settleHeader() error {
+	s.columns, s.headerLine = nil, 0
 	switch {
 	case s.HeaderAt == nil:
-		return true
+		return nil
 	case s.HeaderAt.IsList:
 		for _, name := range s.HeaderAt.List {
 			text, literal := name.Literal()
 			if !literal || text == "" {
-				p.Problem(name.Pos, "", "header: the names of columns are plain texts")
-				return false
+				return engine.Problems{{Pos: name.Pos, Msg: "header: the names of columns are plain texts"}}
 			}
 			s.columns = append(s.columns, text)
 		}
@@ -118,16 +134,30 @@ func (s *Read) prepareHeader(p *engine.Prepare) bool {
 		text, _ := s.HeaderAt.Literal()
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			p.Problem(s.HeaderAt.Pos, "give the number of the line, or a list of names", "header: %q is not a line of the file", text)
-			return false
+			return engine.Problems{{Pos: s.HeaderAt.Pos, Msg: fmt.Sprintf("header: %q is not a line of the file", text), Hint: "give the number of the line, or a list of names"}}
 		}
 		s.headerLine = n
 	}
 	if s.HeaderAt.IsList && len(s.columns) == 0 {
-		p.Problem(s.HeaderAt.Pos, "", "header: the list of names is empty")
-		return false
+		return engine.Problems{{Pos: s.HeaderAt.Pos, Msg: "header: the list of names is empty"}}
 	}
-	return true
+	return nil
+}
+
+// settleSheet reads `sheet`, a text of the job or its parameters.
+func (s *Read) settleSheet(job *engine.Job) error {
+	s.sheet = ""
+	if s.Sheet == nil {
+		return nil
+	}
+	raw, err := s.Sheet.Eval(expression.Env{"params": job.Params, "env": job.Env})
+	if err != nil {
+		return engine.Problems{{Pos: s.Sheet.Pos, Msg: err.Error()}}
+	}
+	if s.sheet = strings.TrimSpace(fmt.Sprint(raw)); raw == nil || s.Sheet.IsList || s.sheet == "" {
+		return engine.Problems{{Pos: s.Sheet.Pos, Msg: "sheet: there is no name", Hint: "name a sheet, or leave it out for the first"}}
+	}
+	return nil
 }
 
 // prepareKey compiles `key`, which is a column's name or an expression over the
@@ -147,7 +177,7 @@ func (s *Read) prepareKey(p *engine.Prepare) {
 }
 
 func (s *Read) options() table.Options {
-	return table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns}
+	return table.Options{Delimiter: s.Delimiter, Encoding: s.Encoding, Sheet: s.sheet, Require: s.Require, HeaderLine: s.headerLine, Columns: s.columns}
 }
 
 // Records implements [engine.Source].
@@ -194,11 +224,13 @@ func (s *Read) read(ctx context.Context, p *engine.Planning, in input, hand func
 		if len(chunk) > 0 && !hand(chunk) {
 			return nil
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
-			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // the file is wrong, as if it had been seen before
+			return engine.Problems{{File: p.Job.File, Pos: s.File.Pos, Step: s.Verb(), Msg: err.Error()}}
 		}
 	}
 }

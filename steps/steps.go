@@ -11,7 +11,7 @@ import "github.com/bxflow/bxflow/engine"
 // line here.
 func All() []engine.StepKind {
 	return []engine.StepKind{
-		{Verb: "read", Doc: "Begins a stream of rows from a file: CSV, TSV, JSON or JSONL, also as .gz; a pattern takes several, - is standard input.", Source: func() engine.Source { return &Read{} }},
+		{Verb: "read", Doc: "Begins a stream of rows from a file: CSV, TSV, JSON, JSONL or XLSX, also as .gz; a pattern takes several, - is standard input.", Source: func() engine.Source { return &Read{} }},
 		{Verb: "select", Doc: "Begins a stream of items from the portal.", Source: func() engine.Source { return &Select{} }},
 		{Verb: "import", Doc: "Creates or updates an item by key.", Step: func() engine.Step { return &Import{} }},
 		{Verb: "create", Doc: "Creates an item, once for each record.", Step: func() engine.Step { return &Create{} }},

@@ -29,23 +29,27 @@ func newExportCommand(a *app) *cobra.Command {
 	var flags exportFlags
 	c := &cobra.Command{
 		Use:   "export ENTITY",
-		Short: "Write items to a file: CSV, TSV or JSONL",
-		Long: `Write the items of an entity to a file, by ascending id: CSV, TSV or JSONL, as
-its ending says, or to standard output as --format says. Nothing is changed.
+		Short: "Write items to a file: CSV, TSV, JSONL or XLSX",
+		Long: `Write the items of an entity to a file, by ascending id: CSV, TSV, JSONL or XLSX,
+as its ending says, or to standard output as --format says. Nothing is changed.
 
 Names are those of jobs: entities, fields, categories, stages, list values,
 people. --where takes a condition as the where of a select does, with an
 operator before the field where it is not equality (<, <=, >, >=, !, %); it may
 be repeated, and the same field again means any of its values. FIELD= is an
 empty field. --translate writes names in the place of ids. In CSV and TSV, cells
-that a spreadsheet would run as a formula begin with an apostrophe.
+that a spreadsheet would run as a formula begin with an apostrophe, which read
+takes away again; numbers and phone numbers never do. In XLSX, text is text,
+numbers are numbers, and dates are dates, with the time of this machine's zone;
+after a sheet's last row the items go on on the next.
 
 The file appears when it is complete. Until then the items are in FILE.partial
 beside it. An export that was interrupted goes on from there with the same
-command and --resume; without --resume it begins anew. Items that are made
-while it reads may be left out.`,
+command and --resume; without --resume it begins anew, as XLSX always does. Items
+that are made while it reads may be left out.`,
 		Example: `  bxflow export Onboarding --where stage=New --fields id,title,Notes --portal sandbox
-  bxflow export Onboarding --where category=Clients --where '>=createdTime=2026-01-01' --translate --out cards.csv --portal sandbox`,
+  bxflow export Onboarding --where category=Clients --where '>=createdTime=2026-01-01' --translate --out cards.csv --portal sandbox
+  bxflow export contact --fields id,name,phone,birthdate --out contacts.xlsx --portal sandbox`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			format, err := a.exportFormat(flags)
@@ -60,7 +64,7 @@ while it reads may be left out.`,
 	f := c.Flags()
 	f.StringArrayVar(&flags.where, "where", nil, "`FIELD=VALUE` that items must meet; may be repeated")
 	f.StringSliceVar(&flags.fields, "fields", nil, "`A,B` are the fields to be written; default: all of them")
-	f.StringVar(&flags.out, "out", "", "`file` to be written, .csv, .tsv or .jsonl; default: standard output")
+	f.StringVar(&flags.out, "out", "", "`file` to be written, .csv, .tsv, .jsonl or .xlsx; default: standard output")
 	f.BoolVar(&flags.translate, "translate", false, "names in the place of ids: list values, stages, categories, people")
 	f.BoolVar(&flags.resume, "resume", false, "go on with an export to the same file that was interrupted")
 	return c
@@ -69,21 +73,28 @@ while it reads may be left out.`,
 // exportFormat is what the items are written as: what --format says, else what
 // the file's ending says, else CSV.
 func (a *app) exportFormat(flags exportFlags) (string, error) {
-	formats := []string{"csv", "tsv", "jsonl"}
-	ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(flags.out), "."))
+	formats := []string{"csv", "tsv", "jsonl", "xlsx"}
+	format := strings.ToLower(strings.TrimPrefix(filepath.Ext(flags.out), "."))
 	switch {
 	case flags.out == "" && flags.resume:
 		return "", usage("--resume is for an export to a file; add --out FILE")
-	case a.flags.format == "xlsx" || (ending == "xlsx" && a.flags.format == "text"):
-		return "", usage("XLSX can't be written yet; use .csv, which spreadsheets open")
 	case a.flags.format != "text":
-		return a.flags.format, a.formats(formats...)
+		if err := a.formats(formats...); err != nil {
+			return "", err
+		}
+		format = a.flags.format
 	case flags.out == "":
-		return "csv", nil
-	case !slices.Contains(formats, ending):
-		return "", usage("--out %s: its ending says no format; use .csv, .tsv or .jsonl, or add --format", flags.out)
+		format = "csv"
+	case !slices.Contains(formats, format):
+		return "", usage("--out %s: its ending says no format; use .csv, .tsv, .jsonl or .xlsx, or add --format", flags.out)
 	}
-	return ending, nil
+	switch {
+	case format == "xlsx" && flags.resume:
+		return "", usage("--resume: a workbook is written when all items are there, so there is nothing to go on from; begin anew without --resume, or export to .csv")
+	case format == "xlsx" && flags.out == "" && isTerminal(a.stdout):
+		return "", usage("a workbook is not for a terminal; add --out FILE.xlsx")
+	}
+	return format, nil
 }
 
 // export writes the items of an entity.
@@ -106,10 +117,7 @@ func (a *app) export(ctx context.Context, s *session, name, format string, flags
 		x.items = report.NewItems(out, format, columns)
 		x.items.Readable = isTerminal(a.stdout)
 		x.kept = func() error { return errors.Join(x.items.Flush(), out.Flush()) }
-		if err := x.items.Header(); err != nil {
-			return err
-		}
-		return x.run(ctx)
+		return x.whole(ctx)
 	}
 	return a.exportFile(ctx, x, format, columns, flags)
 }
@@ -130,17 +138,19 @@ func (a *app) exportFile(ctx context.Context, x *exporter, format string, column
 	}()
 	x.items = report.NewItems(file, format, columns)
 	x.done, x.last = file.mark.Items, file.mark.Last
-	x.kept = func() error { return errors.Join(x.items.Flush(), file.keep(x.done, x.last)) }
-	if x.last == 0 {
-		if err := x.items.Header(); err != nil {
-			return err
-		}
+	keep := func() error { return errors.Join(x.items.Flush(), file.keep(x.done, x.last)) }
+	x.kept = keep
+	if format == "xlsx" {
+		x.kept = x.items.Flush // there is nothing to go on from before its end
 	}
-	if err := x.run(ctx); err != nil {
+	if err := x.whole(ctx); err != nil {
 		return err
 	}
-	if err := file.finish(); err != nil {
+	if err := errors.Join(keep(), file.finish()); err != nil {
 		return err
+	}
+	if n := x.items.Sheets(); n > 1 {
+		a.log.Warn("the items did not fit on one sheet", "sheets", n)
 	}
 	used := x.session.Usage().Since(before)
 	return report.Exported(a.stdout, x.done, x.entity.Name, flags.out, used.Requests, time.Since(a.started))
@@ -193,6 +203,20 @@ type exporter struct {
 	kept    func() error // makes safe what was written
 	done    int          // items written
 	last    int64        // the id of the last one
+}
+
+// whole writes the header and the items, or what is left of them.
+func (x *exporter) whole(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, x.items.Close()) }()
+	if x.last == 0 {
+		if err := x.items.Header(); err != nil {
+			return err
+		}
+	}
+	if err := x.run(ctx); err != nil {
+		return err
+	}
+	return errors.Join(x.items.Finish(), x.kept())
 }
 
 // keepEvery is after how many items what was written is made safe: a request's

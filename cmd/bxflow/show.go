@@ -52,8 +52,8 @@ func newShowCommand(a *app) *cobra.Command {
 		Short: "Show what a run did, and which rows failed",
 		Long: `Show what a run did: the last one, or the one whose id begins with RUN. With
 --failed --format csv it prints the failed rows as they were, plus _line, _step
-and _error: mend the file and read it again. Its cells are unchanged, so open it
-in a spreadsheet only if you trust where it came from.`,
+and _error: mend the file and read it again. Cells that a spreadsheet would run as
+a formula begin with an apostrophe, which read takes away again.`,
 		Example: `  bxflow show
   bxflow show --failed --format csv > failed.csv
   bxflow show --conflicts --format csv > conflicts.csv`,

@@ -14,26 +14,35 @@ import (
 )
 
 func newValidateCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	verbose := false
+	c := &cobra.Command{
 		Use:               "validate FILE|DIR…",
 		ValidArgsFunction: completeJobs,
 		Short:             "Check job files without running them",
 		Long: `Check job files, or all of a folder. No portal is asked unless --portal names
 one: then names are checked against what it has, and files that jobs read are
-opened as far as their header.`,
-		Example: "  bxflow validate onboarding.yaml",
-		Args:    cobra.MinimumNArgs(1),
+opened as far as their header. With -v it says what each file is taken for:
+format, encoding, delimiter, header, sheet, and what the values of its first rows
+look like.`,
+		Example: `  bxflow validate onboarding.yaml
+  bxflow validate -v onboarding.yaml`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := a.formats("text", "json"); err != nil {
 				return err
+			}
+			if verbose && a.flags.format != "text" {
+				return usage("-v is for people; leave out --format %s", a.flags.format)
 			}
 			paths, err := expand(args)
 			if err != nil {
 				return err
 			}
-			return a.validate(c.Context(), paths)
+			return a.validate(c.Context(), paths, verbose)
 		},
 	}
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say what each file that is read is taken for")
+	return c
 }
 
 // expand replaces folders by the job files in them.
@@ -61,7 +70,7 @@ func expand(args []string) ([]string, error) {
 }
 
 // validate checks all files before it fails.
-func (a *app) validate(ctx context.Context, paths []string) error {
+func (a *app) validate(ctx context.Context, paths []string, verbose bool) error {
 	l := report.List{Columns: []string{"file", "job", "ok", "problems", "warnings"}, Right: []string{"problems", "warnings"}}
 	var all engine.Problems
 	for _, path := range paths {
@@ -69,6 +78,11 @@ func (a *app) validate(ctx context.Context, paths []string) error {
 		problems, err := asProblems(path, err)
 		if err != nil {
 			return err
+		}
+		if verbose && job != nil && len(problems) == 0 {
+			if problems, err = asProblems(path, a.look(ctx, path, job)); err != nil {
+				return err
+			}
 		}
 		all = append(all, problems...)
 		name := ""

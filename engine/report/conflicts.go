@@ -62,7 +62,7 @@ func ConflictsCSV(w io.Writer, conflicts iter.Seq2[*engine.Change, error]) error
 
 func conflictLines(c *engine.Change) []csvConflict {
 	line := csvConflict{
-		Step: harmless(c.Step), Entity: harmless(c.Entity), Source: harmless(c.Source), Key: harmless(c.Key), Error: harmless(problem(c)),
+		Step: engine.HarmlessCell(c.Step), Entity: engine.HarmlessCell(c.Entity), Source: engine.HarmlessCell(c.Source), Key: engine.HarmlessCell(c.Key), Error: engine.HarmlessCell(problem(c)),
 	}
 	if c.ID != 0 {
 		line.ID = strconv.FormatInt(c.ID, 10)
@@ -75,9 +75,9 @@ func conflictLines(c *engine.Change) []csvConflict {
 		}
 		n := names{}
 		line.Field = name
-		line.Base = harmless(n.value(c.TypeID, name, f.Before))
-		line.Now = harmless(n.value(c.TypeID, name, f.Now))
-		line.Wanted = harmless(n.value(c.TypeID, name, f.After))
+		line.Base = engine.HarmlessCell(n.value(c.TypeID, name, f.Before))
+		line.Now = engine.HarmlessCell(n.value(c.TypeID, name, f.Now))
+		line.Wanted = engine.HarmlessCell(n.value(c.TypeID, name, f.After))
 		lines = append(lines, line)
 	}
 	if lines == nil {

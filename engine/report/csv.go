@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/gocarina/gocsv"
 
@@ -51,13 +50,13 @@ func (p Plan) CSV(ctx context.Context, w io.Writer) error {
 func (p Plan) csvFields(c *engine.Change) []csvField {
 	n := names{p.Catalog}
 	line := csvField{
-		Step: harmless(c.Step), Kind: string(c.Kind), Entity: harmless(c.Entity), Source: harmless(c.Source),
-		Key: harmless(c.Key), Error: harmless(problem(c)),
+		Step: engine.HarmlessCell(c.Step), Kind: string(c.Kind), Entity: engine.HarmlessCell(c.Entity), Source: engine.HarmlessCell(c.Source),
+		Key: engine.HarmlessCell(c.Key), Error: engine.HarmlessCell(problem(c)),
 	}
 	if c.ID != 0 {
 		line.ID = strconv.FormatInt(c.ID, 10)
 	} else {
-		line.Ref = harmless(c.Ref)
+		line.Ref = engine.HarmlessCell(c.Ref)
 	}
 	if len(c.Fields) == 0 {
 		return []csvField{line}
@@ -66,21 +65,9 @@ func (p Plan) csvFields(c *engine.Change) []csvField {
 	for _, name := range fields(c) {
 		f := c.Fields[name]
 		line.Field = name
-		line.Before = harmless(n.value(c.TypeID, name, f.Before))
-		line.After = harmless(n.value(c.TypeID, name, f.After))
+		line.Before = engine.HarmlessCell(n.value(c.TypeID, name, f.Before))
+		line.After = engine.HarmlessCell(n.value(c.TypeID, name, f.After))
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// harmless keeps a spreadsheet from running a cell as a formula. Numbers and
-// phone numbers stay as they are, although they may begin with + or -.
-func harmless(cell string) string {
-	if cell == "" || !strings.ContainsAny(cell[:1], "=+-@\t\r") {
-		return cell
-	}
-	if cell[0] != '=' && cell[0] != '@' && strings.Trim(cell, "+-0123456789 ().,/") == "" {
-		return cell
-	}
-	return "'" + cell
 }

@@ -22,15 +22,19 @@ func added() []string { return []string{"_line", "_step", "_error"} }
 
 // Failed writes the rows of files that did not make it as CSV: the source
 // columns, then _line, _step and _error. It is made to be mended and read again,
-// by the same job. So it has the delimiter and the encoding of the source, each
-// row once with its first failure, and cells exactly as they were: none is kept
-// from being a formula, so open it in a spreadsheet only if you trust the source.
+// by the same job. So it has the delimiter and the encoding of the source, and
+// each row once with its first failure. Cells that a spreadsheet would run as a
+// formula begin with an apostrophe, which reading takes away again.
 //
 // Rows of several files go under the columns of all of them. Failures that
 // belong to no row of a file are not written but counted.
 func Failed(w io.Writer, files []engine.FileInfo, rows iter.Seq2[*engine.Change, error]) (others int, err error) {
 	f := newFailed(w, files)
-	if err := f.csv.Write(append(slices.Clone(f.columns), added()...)); err != nil {
+	header := make([]string, 0, len(f.columns)+3)
+	for _, name := range f.columns {
+		header = append(header, engine.HarmlessCell(name))
+	}
+	if err := f.csv.Write(append(header, added()...)); err != nil {
 		return 0, err
 	}
 	for c, err := range rows {
@@ -108,10 +112,10 @@ func (f *failedFile) record(file *engine.FileInfo, c *engine.Change) []string {
 	record := make([]string, len(f.columns), len(f.columns)+3)
 	for i, name := range file.Columns {
 		if at := slices.Index(f.columns, name); at >= 0 && i < len(c.Row) {
-			record[at] = c.Row[i]
+			record[at] = engine.HarmlessCell(c.Row[i])
 		}
 	}
-	return append(record, strconv.Itoa(c.Line), c.Step, strings.Map(f.known, problem(c)))
+	return append(record, strconv.Itoa(c.Line), engine.HarmlessCell(c.Step), engine.HarmlessCell(strings.Map(f.known, problem(c))))
 }
 
 // known replaces characters of a message that the source's code page lacks.

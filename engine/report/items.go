@@ -49,21 +49,22 @@ func Names(c *engine.Catalog, e *engine.Entity, f *engine.Field) map[string]stri
 
 // Items writes items one after another: as CSV or TSV for spreadsheets, with
 // cells that one would run as a formula kept from it by an apostrophe, or as
-// JSONL, one object a line, with values as they are.
+// JSONL, one object a line, with values as they are, or as an XLSX workbook.
 type Items struct {
 	// Readable says that people read the cells on a terminal: characters that it
 	// would obey are shown instead.
 	Readable bool
 
 	columns []Column
-	csv     *csv.Writer // nil for JSONL
+	csv     *csv.Writer // nil for JSONL and XLSX
+	book    *workbook   // nil but for XLSX
 	out     io.Writer
 	row     []string
 	line    []byte
 }
 
-// NewItems writes items to w in a format: csv, tsv or jsonl. The header of CSV
-// and TSV is written by [Items.Header].
+// NewItems writes items to w in a format: csv, tsv, jsonl or xlsx. The header is
+// written by [Items.Header]. Items are to be finished, and closed.
 func NewItems(w io.Writer, format string, columns []Column) *Items {
 	i := &Items{columns: columns, out: w, row: make([]string, len(columns))}
 	switch format {
@@ -72,28 +73,36 @@ func NewItems(w io.Writer, format string, columns []Column) *Items {
 	case "tsv":
 		i.csv = csv.NewWriter(w)
 		i.csv.Comma = '\t'
+	case "xlsx":
+		i.book = newWorkbook(w, columns)
 	}
 	return i
 }
 
 // Header writes the line of titles; JSONL has none.
 func (i *Items) Header() error {
+	if i.book != nil {
+		return i.book.begin()
+	}
 	if i.csv == nil {
 		return nil
 	}
 	for n, c := range i.columns {
-		i.row[n] = harmless(c.Title)
+		i.row[n] = engine.HarmlessCell(c.Title)
 	}
 	return i.csv.Write(i.row)
 }
 
 // Write writes one item.
 func (i *Items) Write(item engine.Item) error {
+	if i.book != nil {
+		return i.book.write(item, i.columns)
+	}
 	if i.csv == nil {
 		return i.object(item)
 	}
 	for n, c := range i.columns {
-		i.row[n] = harmless(c.cell(item.Fields[c.Field.Name]))
+		i.row[n] = engine.HarmlessCell(c.cell(item.Fields[c.Field.Name]))
 		if i.Readable {
 			i.row[n] = clean(i.row[n])
 		}
@@ -101,13 +110,37 @@ func (i *Items) Write(item engine.Item) error {
 	return i.csv.Write(i.row)
 }
 
-// Flush hands everything on to the writer below.
+// Flush hands everything on to the writer below, as far as it can be yet.
 func (i *Items) Flush() error {
 	if i.csv == nil {
 		return nil
 	}
 	i.csv.Flush()
 	return i.csv.Error()
+}
+
+// Finish writes what can be written only after the last item: a workbook.
+func (i *Items) Finish() error {
+	if i.book == nil {
+		return i.Flush()
+	}
+	return i.book.finish()
+}
+
+// Sheets is how many sheets of a workbook the items take.
+func (i *Items) Sheets() int {
+	if i.book == nil {
+		return 0
+	}
+	return i.book.sheets
+}
+
+// Close removes what waited for [Items.Finish].
+func (i *Items) Close() error {
+	if i.book == nil {
+		return nil
+	}
+	return i.book.file.Close()
 }
 
 func (i *Items) object(item engine.Item) error {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/bxflow/bxflow/engine"
 )
 
 // List is a flat list: what a portal has, the runs of a job. Each row has a
@@ -107,7 +109,7 @@ func (l List) CSV(w io.Writer) error {
 	for _, row := range l.Rows {
 		record := make([]string, len(row))
 		for i, v := range row {
-			record[i] = harmless(cell(v))
+			record[i] = engine.HarmlessCell(cell(v))
 		}
 		if err := out.Write(record); err != nil {
 			return err

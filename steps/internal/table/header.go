@@ -15,7 +15,7 @@ import (
 // unless these are given.
 func (t *Reader) readHeader(o Options) error {
 	if len(o.Columns) > 0 {
-		faults := append(nameFaults(o.Columns), missing(o.Columns, o.Require)...)
+		faults := append(nameFaults(o.Columns, inText), missing(o.Columns, o.Require)...)
 		if len(faults) > 0 {
 			return fmt.Errorf("%s: header: %s", t.name, strings.Join(faults, "; "))
 		}
@@ -41,11 +41,11 @@ func (t *Reader) readHeader(o Options) error {
 		}
 		names[i] = strings.TrimFunc(field, invisible)
 	}
-	faults := append(nameFaults(names), missing(names, o.Require)...)
+	faults := append(nameFaults(names, inText), missing(names, o.Require)...)
 	if len(faults) > 0 {
 		return fmt.Errorf("%s: line %d: %s (read with %s)", t.name, row.Line, strings.Join(faults, "; "), t.dialect)
 	}
-	t.header = names
+	t.header, t.dialect.HeaderLine = names, row.Line
 	return nil
 }
 
@@ -54,19 +54,23 @@ func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }
 
-// nameFaults lists names that are empty or used twice.
-func nameFaults(names []string) []string {
+// inText is what a column of text is called by, which has no letters.
+func inText(at int) string { return strconv.Itoa(at + 1) }
+
+// nameFaults lists names that are empty or used twice, with their columns as
+// called says.
+func nameFaults(names []string, called func(at int) string) []string {
 	var faults []string
 	columns := make(map[string][]string, len(names))
 	for i, name := range names {
-		columns[name] = append(columns[name], strconv.Itoa(i+1))
+		columns[name] = append(columns[name], called(i))
 	}
 	if at := columns[""]; len(at) > 0 {
-		faults = append(faults, fmt.Sprintf("column %s of the header has no name; name it, or remove it with its delimiter", some(at)))
+		faults = append(faults, fmt.Sprintf("column %s of the header has no name; name it, or remove the column", some(at)))
 	}
 	for i, name := range names {
 		at := columns[name]
-		if name == "" || len(at) < 2 || at[0] != strconv.Itoa(i+1) {
+		if name == "" || len(at) < 2 || at[0] != called(i) {
 			continue
 		}
 		if len(faults) == maxFaults {

@@ -9,6 +9,7 @@ import (
 // RowError is a fault of one row; the rows below it can still be read.
 type RowError struct {
 	Name   string // of the file, from Options
+	Sheet  string // of a workbook, else empty
 	Line   int    // of the file on which the record begins, from 1
 	Column string // the header's name for the field, empty if it is the row
 	Value  string // what stands there, not shortened; may be invalid UTF-8
@@ -30,6 +31,9 @@ func (e *RowError) Error() string {
 // Text is the error without the file and the line.
 func (e *RowError) Text() string {
 	var b strings.Builder
+	if e.Sheet != "" {
+		fmt.Fprintf(&b, "sheet %q: ", shorten(e.Sheet))
+	}
 	if e.Column != "" {
 		fmt.Fprintf(&b, "column %q: ", e.Column)
 	}

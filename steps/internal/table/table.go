@@ -1,5 +1,5 @@
-// Package table reads delimited text: the rows that a job's read step begins
-// with. It finds out delimiter and encoding where they are not given, streams
+// Package table reads delimited text, JSON and workbooks: the rows that a job's
+// read step begins with. It finds out delimiter and encoding where they are not given, streams
 // with flat memory, and treats every byte as hostile. A damaged row is reported
 // with its line and column and the rows below it go on; only a header that
 // cannot be used or a file that cannot be read ends it.
@@ -12,6 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+
+	"github.com/bxflow/bxflow/engine"
 )
 
 const (
@@ -42,6 +45,8 @@ type Options struct {
 	// HeaderLine is the line that names the columns, from 1; what stands above
 	// it is passed over. 0: the first line with content.
 	HeaderLine int
+	// Sheet is the sheet of a workbook, in any case. Empty: the first visible one.
+	Sheet string
 	// Columns names the columns of a file that has no line for that.
 	Columns []string
 	// Name is what errors call the file; empty means "table".
@@ -55,10 +60,15 @@ type Dialect struct {
 	BOM               bool   // the file begins with a byte order mark
 	DelimiterDetected bool   // neither the options nor a sep= line gave it
 	EncodingDetected  bool   // neither the options nor a byte order mark gave it
+	Sheet             string // of a workbook, else empty
+	HeaderLine        int    // the line that names the columns; 0: none does
 }
 
 // String describes d as errors and previews do: delimiter ';', utf-8.
 func (d Dialect) String() string {
+	if d.Sheet != "" {
+		return fmt.Sprintf("sheet %q", shorten(d.Sheet))
+	}
 	return fmt.Sprintf("delimiter %q, %s", d.Delimiter, d.Encoding)
 }
 
@@ -93,7 +103,7 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	if t.name == "" {
 		t.name = "table"
 	}
-	text, err := t.open(r, o)
+	text, err := t.open(r, &o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.name, err)
 	}
@@ -105,8 +115,9 @@ func Open(r io.Reader, o Options) (*Reader, error) {
 	return t, nil
 }
 
-// open returns the text from the header on, and notes the dialect.
-func (t *Reader) open(r io.Reader, o Options) (*bufio.Reader, error) {
+// open returns the text from the header on, and notes the dialect. What o says
+// of the header is not for rows that come back.
+func (t *Reader) open(r io.Reader, o *Options) (*bufio.Reader, error) {
 	delimiter, err := parseDelimiter(o.Delimiter)
 	if err != nil {
 		return nil, err
@@ -116,6 +127,13 @@ func (t *Reader) open(r io.Reader, o Options) (*bufio.Reader, error) {
 		return nil, err
 	}
 	t.lines = &lines{}
+	begin, _, err := peek(text, textSample)
+	if err != nil {
+		return nil, err
+	}
+	if comesBack(begin) {
+		o.HeaderLine, o.Columns = 0, nil
+	}
 	if err := t.skip(text, o.HeaderLine-1); err != nil {
 		return nil, err
 	}
@@ -137,6 +155,14 @@ func (t *Reader) open(r io.Reader, o Options) (*bufio.Reader, error) {
 	}
 	t.dialect.Delimiter = delimiter
 	return text, nil
+}
+
+// comesBack says whether a text holds the rows of a run that failed: the first
+// line of these has the names of the columns, wherever their source had them,
+// and ends with the ones that they are given.
+func comesBack(text []byte) bool {
+	header, _, _ := bytes.Cut(text, []byte{'\n'})
+	return regexp.MustCompile(`_line"?.{1,2}_step"?.{1,2}_error"?\r?$`).Match(header)
 }
 
 // skip passes over the lines above the header.
@@ -224,8 +250,18 @@ func (t *Reader) Next() (Row, error) {
 	return row, err
 }
 
-// read returns the next record with content, as it stands in the file.
+// read returns the next record with content. Cells are what they were before
+// they were kept from being formulas.
 func (t *Reader) read() (Row, error) {
+	row, err := t.record()
+	for i, field := range row.Fields {
+		row.Fields[i] = engine.OriginalCell(field)
+	}
+	return row, err
+}
+
+// record returns the next record with content, as it stands in the file.
+func (t *Reader) record() (Row, error) {
 	for {
 		line, text, err := t.lines.record()
 		if err != nil {

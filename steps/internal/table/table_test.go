@@ -175,7 +175,7 @@ func TestOpen_detectsTheEncoding(t *testing.T) {
 			wantRows, _, want := read(t, strings.NewReader(tt.text), table.Options{Delimiter: ";"})
 			// One byte at a time: nothing may depend on how a file arrives.
 			rows, faults, r := read(t, iotest.OneByteReader(strings.NewReader(tt.raw)), table.Options{Delimiter: ";", Encoding: tt.asked})
-			tt.want.Delimiter = ';'
+			tt.want.Delimiter, tt.want.HeaderLine = ';', 1
 			if diff := cmp.Diff(tt.want, r.Dialect()); diff != "" {
 				t.Errorf("dialect (-want +got):\n%s", diff)
 			}
@@ -217,7 +217,7 @@ func TestOpen_refuses(t *testing.T) {
 		"an empty file":      {"", table.Options{Name: "a.csv"}, "a.csv: the file is empty; its first line must name the columns"},
 		"a file of blanks":   {"\n \r\n\n", table.Options{Name: "a.csv"}, "a.csv: the file is empty; its first line must name the columns"},
 		"a sep line alone":   {"sep=;\n", table.Options{}, "table: the file is empty; its first line must name the columns"},
-		"an empty name":      {"a;;c;\n", table.Options{Name: "a.csv"}, "a.csv: line 1: column 2, 4 of the header has no name; name it, or remove it with its delimiter (read with delimiter ';', utf-8)"},
+		"an empty name":      {"a;;c;\n", table.Options{Name: "a.csv"}, "a.csv: line 1: column 2, 4 of the header has no name; name it, or remove the column (read with delimiter ';', utf-8)"},
 		"a name used twice":  {"a; b;b\n", table.Options{Name: "a.csv"}, `a.csv: line 1: columns 2, 3 are all named "b"; give each its own name (read with delimiter ';', utf-8)`},
 		"a missing column":   {"CPF;name;phone\n", table.Options{Require: []string{"cpf", "name", "nane", "address"}}, `table: line 1: required column "cpf" is missing; did you mean "CPF"?; required column "nane" is missing; did you mean "name"?; required column "address" is missing; the columns are "CPF", "name", "phone" (read with delimiter ';', utf-8)`},
 		"an odd delimiter":   {"a;b\n", table.Options{Delimiter: "ab"}, `table: delimiter: "ab" is not one character that can separate fields; write ",", ";", "tab" or "|"`},
@@ -578,5 +578,18 @@ func TestOpen_headerElsewhere(t *testing.T) {
 	}
 	if _, err := table.Open(strings.NewReader("a;b\n"), table.Options{HeaderLine: 9}); err == nil || !strings.Contains(err.Error(), "ends before line 9") {
 		t.Errorf("a header below the end gives %v", err)
+	}
+}
+
+// The rows that failed are read by the same job, wherever the header of its
+// file stood.
+func TestOpen_rowsThatComeBack(t *testing.T) {
+	t.Parallel()
+
+	for _, o := range []table.Options{{HeaderLine: 3}, {Columns: []string{"id", "name"}}, {}} {
+		rows, faults, r := read(t, strings.NewReader("id;name;_line;_step;_error\n1;Ana;9;client;no\n"), o)
+		if diff := cmp.Diff([]table.Row{{Line: 2, Fields: []string{"1", "Ana", "9", "client", "no"}}}, rows); diff != "" || len(faults) > 0 || len(r.Header()) != 5 {
+			t.Errorf("%+v: %q, rows (-want +got):\n%s", o, faults, diff)
+		}
 	}
 }
