@@ -31,6 +31,7 @@ type Job struct {
 	Guards     []*Predicate
 	Streams    []*Stream
 	Tests      []*Test
+	Notify     []*Notice // who is told how a run ended
 	Warnings   []Problem // what is allowed and probably not meant
 }
 

@@ -215,6 +215,7 @@ type Result struct {
 	Usage
 	Seconds float64 `json:"seconds"`
 	Error   string  `json:"error"`
+	Told    []End   `json:"told,omitempty"` // the ends that people were told of
 }
 
 // StepResult counts what a step did in a run. Failed holds failed, invalid and

@@ -302,6 +302,7 @@ func prepareJob(job *Job, catalog *Catalog) ([]*streamShape, []string, error) {
 			}
 		}
 	}
+	problems = append(problems, checkNotices(job, catalog)...)
 	if err := unresolved(problems); err != nil {
 		return nil, nil, err
 	}

@@ -14,7 +14,7 @@ import (
 // fileKeys are the keys of a job file.
 func fileKeys() []string {
 	return []string{
-		"version", "name", "description", "portal", "params", "env", "vars", "mode", "schedule", "on_error", "guard", "steps", "tests",
+		"version", "name", "description", "portal", "params", "env", "vars", "mode", "schedule", "on_error", "guard", "notify", "steps", "tests",
 	}
 }
 
@@ -36,6 +36,7 @@ func (d *decoder) file(root *node) {
 	d.env(parts["env"])
 	d.job.OnError = d.onError(parts["on_error"])
 	d.guards(parts["guard"])
+	d.notify(parts["notify"])
 	if parts["steps"] == nil {
 		d.fault(root.pos, "add steps:, beginning with `read` or `select`", "the job has no steps")
 		return

@@ -124,6 +124,7 @@ func (d *decoder) located(problems engine.Problems) engine.Problems {
 			other := decoder{lines: d.includes[at.File]}
 			problems[i].File, problems[i].Line = at.File, other.line(at.Line)
 		}
+		problems[i].Line = masked(problems[i].Line)
 		if at.Line > 0 { // a line that was mended for YAML is longer than the file's
 			at.Column = min(at.Column, len([]rune(problems[i].Line))+1)
 		}

@@ -37,6 +37,7 @@ func Schema(kinds []engine.StepKind) ([]byte, error) {
 				"description": "Conditions on the plan. A broken one stops the run before it writes.",
 				"anyOf":       []object{ref("condition"), {"type": "array", "items": ref("condition")}},
 			},
+			"notify": object{"type": "array", "items": noticeSchema(), "description": "Who is told how runs end. Values may use env and params."},
 			"steps": object{
 				"type": "array", "minItems": 1, "items": stepSchema(kinds),
 				"description": "Streams: read or select begins one, the steps below work on its records.",
@@ -143,6 +144,33 @@ func testSchema(kinds []engine.StepKind) object {
 				"items": object{"type": "object", "additionalProperties": false, "properties": expected, "oneOf": one},
 			},
 		},
+	}
+}
+
+// noticeSchema describes who is told of what.
+func noticeSchema() object {
+	ends := object{"enum": engine.Ends()}
+	person := ref("word")
+	person["description"] = "Who is notified in the portal: an e-mail address, a name or an id. Takes the scope im."
+	return object{
+		"type": "object", "additionalProperties": false, "required": []string{"on"},
+		"properties": object{
+			"on": object{
+				"anyOf":       []object{ends, {"type": "array", "minItems": 1, "items": ends}},
+				"description": "partial: some rows failed. plan: a scheduled job of mode plan would change something.",
+			},
+			"webhook": text("${{ env.NAME }}: the URL that a small JSON is posted to."),
+			"email": object{
+				"type": "object", "additionalProperties": false, "required": []string{"to", "from", "server"},
+				"properties": object{
+					"to":     object{"anyOf": []object{{"type": "string"}, {"type": "array", "minItems": 1, "items": object{"type": "string"}}}},
+					"from":   object{"type": "string"},
+					"server": text("${{ env.NAME }}: smtp://user:password@host:587 (STARTTLS), or smtps://."),
+				},
+			},
+			"person": person,
+		},
+		"oneOf": []object{{"required": []string{"webhook"}}, {"required": []string{"email"}}, {"required": []string{"person"}}},
 	}
 }
 

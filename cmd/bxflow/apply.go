@@ -35,6 +35,7 @@ or to a job that was changed since is refused.`,
 	}
 	flags.add(c)
 	flags.addStrict(c)
+	flags.addNoNotify(c)
 	return c
 }
 
@@ -57,6 +58,7 @@ func (a *app) applyCommand(ctx context.Context, path string, flags writeFlags, e
 	}
 	end.Job, end.Plan, end.Portal = plan.Header().Job, plan.ID(), plan.Header().Portal.Address
 	h := plan.Header()
+	a.tellOf(h, flags, end)
 	release, err := a.hold(ctx, j, h.PortalRef, filepath.Dir(h.JobFile), h.Job, flags.wait)
 	if err != nil {
 		return err

@@ -15,8 +15,9 @@ import (
 // The scopes that jobs need ("Scopes" of the REST guide). People are found with
 // any of those for users, by e-mail with the first alone.
 const (
-	scopeCRM  = "crm"
-	scopeUser = "user"
+	scopeCRM      = "crm"
+	scopeUser     = "user"
+	scopeMessages = "im" // of notify: with a person
 )
 
 // jobNeeds is what a job needs of a portal, and what of that is not there.
@@ -34,6 +35,10 @@ type jobNeeds struct {
 // tells what may be read, and with crm.item.* nothing about writing.
 func (s *session) needs(ctx context.Context, job *engine.Job, scopes []string) (*jobNeeds, error) {
 	n := &jobNeeds{job: job.Name, scopes: []string{scopeCRM, scopeUser}}
+	notifies := slices.ContainsFunc(job.Notify, func(n *engine.Notice) bool { return n.Person != "" })
+	if notifies {
+		n.scopes = append(n.scopes, scopeMessages)
+	}
 	for _, scope := range n.scopes {
 		has := slices.ContainsFunc(scopes, func(have string) bool {
 			return have == scope || scope == scopeUser && (have == "user_basic" || have == "user_brief")
@@ -43,6 +48,9 @@ func (s *session) needs(ctx context.Context, job *engine.Job, scopes []string) (
 		}
 	}
 	methods := n.uses(job)
+	if notifies {
+		methods = append(methods, methodNotify)
+	}
 	if slices.Contains(n.missing, scopeCRM) {
 		return n, nil // all that follows would fail
 	}

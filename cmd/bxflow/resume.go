@@ -37,6 +37,7 @@ the portal first, so that nothing is done twice and nothing is lost.`,
 	}
 	flags.add(c)
 	flags.addStrict(c)
+	flags.addNoNotify(c)
 	return c
 }
 
@@ -60,6 +61,7 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 	}
 	h := run.Header()
 	end.Run, end.Job, end.Plan, end.Portal = run.ID(), h.Job, h.ID, h.Portal.Address
+	a.tellOf(h, flags, end)
 	release, err := a.hold(ctx, j, h.PortalRef, filepath.Dir(h.JobFile), h.Job, flags.wait)
 	if err != nil {
 		return err
@@ -79,6 +81,7 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 			return err
 		}
 		if err := a.ask(ctx, fmt.Sprintf("Go on with run %s of %s on %s: %d changes are left?", run.ID(), h.Job, h.Portal.Address, left)); err != nil {
+			end.job = nil
 			return err
 		}
 	}
@@ -86,7 +89,7 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 	if err := run.Resume(ctx); err != nil {
 		return refused("%w", err)
 	}
-	flags.saved = true
+	flags.saved, end.run = true, run
 	res, err := a.applyRun(ctx, run, p, flags)
 	return a.tellRun(ctx, run, res, err, end)
 }

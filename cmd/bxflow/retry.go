@@ -31,6 +31,7 @@ id, the beginning of it, or last.`,
 		},
 	}
 	flags.add(c)
+	flags.addNoNotify(c)
 	return c
 }
 
@@ -47,12 +48,13 @@ func (a *app) retryCommand(ctx context.Context, prefix string, flags planOrWrite
 	if err != nil {
 		return err
 	}
-	job, err := a.jobOf(run.Header())
+	job, err := a.jobOf(run.Header(), false)
 	if err != nil {
 		return err
 	}
 	if end != nil {
 		end.Job = job.Name
+		end.tell(job, flags.writeFlags)
 		release, err := a.hold(ctx, j, job.Portal, job.Dir, job.Name, flags.wait)
 		if err != nil {
 			return err
@@ -89,8 +91,8 @@ func retryOf(ctx context.Context, run *journal.Run) (*engine.Retry, error) {
 }
 
 // jobOf reads the job of a plan again, with the parameters that it had. What was
-// mended since counts.
-func (a *app) jobOf(h *engine.Header) (*engine.Job, error) {
+// mended since counts. With checkOnly its environment may be another.
+func (a *app) jobOf(h *engine.Header, checkOnly bool) (*engine.Job, error) {
 	if _, err := os.Stat(h.JobFile); err != nil {
 		return nil, usage("the job file of the run can't be read again from this folder: %w", err)
 	}
@@ -98,7 +100,7 @@ func (a *app) jobOf(h *engine.Header) (*engine.Job, error) {
 	for name, value := range h.Params {
 		a.flags.params = append([]string{name + "=" + value}, a.flags.params...)
 	}
-	job, err := a.loadJob(h.JobFile, false)
+	job, err := a.loadJob(h.JobFile, checkOnly)
 	a.flags.params = given
 	return job, err
 }

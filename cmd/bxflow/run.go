@@ -37,6 +37,7 @@ changes nothing.`,
 		},
 	}
 	flags.add(c)
+	flags.addNoNotify(c)
 	return c
 }
 
@@ -49,6 +50,7 @@ type writeFlags struct {
 	// canary is how many records are done before the run asks or stops; 0: all.
 	canary     int
 	maxDeletes int // how many deletions a plan may have; unlimited: any
+	noNotify   bool
 }
 
 // unlimited is the --max-deletes of who did not give it.
@@ -84,12 +86,17 @@ func (f *writeFlags) addStrict(c *cobra.Command) {
 	c.Flags().BoolVar(&f.strict, "strict", false, "write nothing if an item is not as the plan saw it, instead of leaving those alone")
 }
 
+func (f *writeFlags) addNoNotify(c *cobra.Command) {
+	c.Flags().BoolVar(&f.noNotify, "no-notify", false, "tell nobody of those under notify: of the job how it ended")
+}
+
 func (a *app) runCommand(ctx context.Context, path string, flags writeFlags, end *ending) (err error) {
 	job, err := a.loadJob(path, false)
 	if err != nil {
 		return err
 	}
 	end.Job = job.Name
+	end.tell(job, flags)
 	j, err := a.openJournal(ctx)
 	if err != nil {
 		return err
@@ -110,28 +117,38 @@ func (a *app) runCommand(ctx context.Context, path string, flags writeFlags, end
 type ending struct {
 	engine.Result
 	told bool // the run came about, and its result was printed
+
+	job *engine.Job  // whose people are told; nil: nobody is
+	run *journal.Run // nil: it never came to one
 }
 
-// tellEnd prints, as JSON, how a command ended that never came to a run: a
-// program that reads its output always finds one object, unless what was typed
-// is wrong.
+// tellEnd tells how a command ended, once the portal is free for others: the
+// people whom the job names, and, as JSON, a program that reads the output where
+// it never came to a run. It always finds one object, unless what was typed is
+// wrong.
 func (a *app) tellEnd(ctx context.Context, end *ending, err error) error {
-	if err == nil || end.told || a.flags.format != "json" {
-		return err
+	if err != nil && !end.told {
+		end.failed(ctx, a.started, err)
+		if a.flags.format == "json" && codeOf(ctx, err) != exitUsage {
+			err = errors.Join(err, report.Run{Result: &end.Result}.JSON(a.stdout))
+		}
 	}
-	end.Format, end.Error = engine.PlanFormat, mask(err.Error())
-	end.Started, end.Finished = a.started, time.Now()
+	a.notify(ctx, end)
+	return err
+}
+
+// failed fills in what is known of a run that did not come about.
+func (e *ending) failed(ctx context.Context, began time.Time, err error) {
+	e.Format, e.Error = engine.PlanFormat, mask(err.Error())
+	e.Started, e.Finished = began, time.Now()
 	switch codeOf(ctx, err) {
-	case exitUsage:
-		return err
 	case exitRefused:
-		end.Status = engine.StatusRefused
+		e.Status = engine.StatusRefused
 	case exitInterrupted:
-		end.Status = engine.StatusInterrupted
+		e.Status = engine.StatusInterrupted
 	default:
-		end.Status = engine.StatusFailed
+		e.Status = engine.StatusFailed
 	}
-	return errors.Join(err, report.Run{Result: &end.Result}.JSON(a.stdout))
 }
 
 // approveAndApply asks about a plan, applies it and shows the result.
@@ -148,6 +165,7 @@ func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planne
 	}
 	if !flags.yes && h.Summary.Writes() > 0 {
 		if err := a.approve(ctx, p.view(0)); err != nil {
+			end.job = nil // who says no knows
 			return err
 		}
 	} else {
@@ -162,7 +180,7 @@ func (a *app) approveAndApply(ctx context.Context, j *journal.Journal, p *planne
 	}
 	run, res, err := a.applyPlan(ctx, j, p, flags)
 	if run != nil {
-		end.Run = run.ID()
+		end.Run, end.run = run.ID(), run
 	}
 	return a.tellRun(ctx, run, res, err, end)
 }
@@ -172,12 +190,14 @@ func (a *app) tellRun(ctx context.Context, run *journal.Run, res *engine.Result,
 	if res == nil {
 		return err
 	}
+	end.Result = *res
 	view := report.Run{Result: res, Changes: run, Rows: 20, Next: a.afterRun(res)}
 	if showing := a.showRun(context.WithoutCancel(ctx), view); showing != nil {
 		return errors.Join(err, showing)
 	}
 	end.told = true
 	if err != nil && res.Error == "" && res.Status != engine.StatusInterrupted {
+		end.failed(ctx, res.Started, err)
 		return err
 	}
 	return exit(codeOfRun(res))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -116,6 +117,9 @@ func (a *app) portalName(job *engine.Job) (string, error) {
 
 // runScheduled does what the mode of a job says, without asking.
 func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Outcome, err error) {
+	end := ending{job: job}
+	end.Job, end.Started = job.Name, time.Now()
+	defer func() { out.Tell = a.tellScheduled(job, out, end, err) }()
 	j, done, err := a.journalFor(ctx, job)
 	if err != nil {
 		return out, err
@@ -136,8 +140,24 @@ func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Out
 	if err := p.refusal(); err != nil || job.Mode == engine.ModePlan {
 		return out, err
 	}
-	_, out.Result, err = a.applyPlan(ctx, j, p, writeFlags{maxDeletes: unlimited})
+	end.run, out.Result, err = a.applyPlan(ctx, j, p, writeFlags{maxDeletes: unlimited})
 	return out, err
+}
+
+// tellScheduled is what tells people how a job ended.
+func (a *app) tellScheduled(job *engine.Job, out daemon.Outcome, end ending, err error) func(context.Context) {
+	return func(ctx context.Context) {
+		switch {
+		case out.Result != nil && (err == nil || out.Result.Error != ""):
+			end.Result = *out.Result
+		case err != nil:
+			end.failed(ctx, end.Started, err)
+		default:
+			a.notifyPlan(ctx, job, out.Header)
+			return
+		}
+		a.notify(ctx, &end)
+	}
 }
 
 // journalFor returns where a job's plan goes: one that is never applied leaves

@@ -166,6 +166,7 @@ func (a *app) loadTested(path string, test *engine.Test) (*engine.Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	job.Notify = nil // a test tells nobody, and its portal has other people
 	for _, stream := range job.Streams {
 		rows, given := test.Rows[stream.Source.ID]
 		if read, ok := stream.Source.Source.(*steps.Read); ok && given {

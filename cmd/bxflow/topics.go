@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 func topics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesHelp},
+		{Use: "notify", Short: "Who is told how runs end", Long: notifyHelp},
 		{Use: "params", Short: "How a job takes parameters", Long: paramsHelp},
 		{Use: "portals", Short: "How a portal is named and described", Long: portalsHelp},
 		{Use: "progress", Short: "How progress is told, to people and programs", Long: progressHelp},
@@ -24,6 +25,42 @@ const exitCodesHelp = `Exit codes:
   130  interrupted by Ctrl-C or SIGTERM: stopped at a safe point
 
 Results go to standard output, everything else to standard error.`
+
+const notifyHelp = `A job may say who is told how its runs end:
+
+  env: [OPS_HOOK, SMTP]
+  notify:
+    - on: [failure, partial]
+      webhook: ${{ env.OPS_HOOK }}
+    - on: failure
+      email: {to: [ops@example.com], from: bxflow@example.com, server: "${{ env.SMTP }}"}
+    - on: [success, plan]
+      person: ana@example.com
+
+The ends are success, partial (some rows failed), failure (also of what never came
+to a run: a portal out of reach, a broken guard) and plan (serve: a job of mode
+plan would change something). Who stops a run, or answers no, is told nothing.
+
+A webhook gets a POST of JSON; its URL, https or this machine's, is a secret:
+
+  {"format":1,"on":"partial","text":"clients finished, but …","job":"clients",
+   "portal":"https://host/rest/1/***/","run":"20261126-…","status":"partial",
+   "counts":{"created":5,"updated":0,"moved":0,"deleted":0,"unchanged":1,
+   "skipped":0,"failed":1,"conflicts":0},"error":"","time":"2026-11-26T10:00:00Z"}
+
+on: plan has "status":"planned" and the counts of the plan: create, update, move,
+delete, unchanged, skip, invalid, conflict. Mail goes by smtp://host:587 (STARTTLS,
+which must be there but on this machine) or smtps://, with user:password@ before
+the host, and %-codes for special characters. A person is notified in the portal,
+with the scope im. Messages have no data of rows and no secrets: what an error
+quotes is left out, and the log has it.
+
+run, apply, resume, retry and serve tell people once the run's record is safe and
+the portal is free; undo, plan and test tell nobody, and neither does --no-notify.
+A message is tried four times within a minute, but not again when it may have
+arrived. What can't be told is a warning and changes no exit code. Of each end of a
+run people are told once, whatever is resumed. A blank variable leaves an entry
+out, with a warning.`
 
 const paramsHelp = `A job lists its parameters, each with a type; --param name=value sets one:
 

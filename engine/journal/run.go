@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bxflow/bxflow/engine"
@@ -356,6 +357,36 @@ func (r *Run) Finish(ctx context.Context, res *engine.Result) error {
 		crash.At(crash.RunFinished)
 	}
 	return err
+}
+
+// Tell notes that people are told of an end of the run, before they are. It says
+// whether they are to be: once of each end, and only while the run is as this
+// process left it.
+func (r *Run) Tell(ctx context.Context, end engine.End) (first bool, err error) {
+	if slices.Contains(r.result.Told, end) {
+		return false, nil
+	}
+	next := r.result
+	next.Told = append(slices.Clone(next.Told), end)
+	text, sum, err := encodeResult(&next)
+	if err != nil {
+		return false, err
+	}
+	err = r.j.write(ctx, true, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `UPDATE runs SET result = ?, result_crc = ? WHERE id = ? AND status = ?
+			AND host = ? AND pid = ? AND boot = ? AND birth = ?`,
+			text, sum, r.id, string(r.result.Status), r.owner.Host, r.owner.PID, r.owner.Boot, r.owner.Birth)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		first = n == 1
+		return err
+	})
+	if first {
+		r.result = next
+	}
+	return first, err
 }
 
 func encodeResult(res *engine.Result) (text string, sum int64, err error) {

@@ -40,22 +40,32 @@ func newFires(o Options, m *metrics) *fires {
 	return &fires{Options: o, metrics: m, portals: map[string]chan struct{}{}, last: map[string]fire{}}
 }
 
-// run does a job once its portal is free.
+// run does a job once its portal is free, and has people told when it is free again.
 func (r *fires) run(ctx context.Context, f *file, due time.Time) error {
 	log := r.Log.With("job", f.job.Name, "due", due)
+	began, outcome, err := r.alone(ctx, f, log)
+	err = r.note(ctx, log, f, due, began, outcome, err)
+	if outcome.Tell != nil {
+		outcome.Tell(ctx)
+	}
+	return err
+}
+
+// alone does a job while it has its portal.
+func (r *fires) alone(ctx context.Context, f *file, log *slog.Logger) (began time.Time, o Outcome, err error) {
 	release, err := r.claim(ctx, f.portal, log)
+	began = time.Now()
 	if err != nil {
-		return r.note(ctx, log, f, due, time.Now(), Outcome{}, err)
+		return began, o, err
 	}
 	defer release()
-	began := time.Now()
 	// A job of its own for each run: planning fills in what it finds.
 	job, err := r.Parse(f.path, f.text)
 	if err != nil {
-		return r.note(ctx, log, f, due, began, Outcome{}, err)
+		return began, o, err
 	}
-	outcome, err := r.Run(ctx, job)
-	return r.note(ctx, log, f, due, began, outcome, err)
+	o, err = r.Run(ctx, job)
+	return began, o, err
 }
 
 // claim waits until no other job runs on the portal.

@@ -50,6 +50,9 @@ type Options struct {
 type Outcome struct {
 	Header *engine.Header
 	Result *engine.Result // nil: the job only plans
+	// Tell tells people of it; others may have the portal meanwhile. Nil: there
+	// is nobody to be told.
+	Tell func(context.Context)
 }
 
 // CutError is returned by [Serve] when it was told to stop while jobs ran.
