@@ -5,6 +5,7 @@ type Load struct {
 	Bucket    Bucket
 	Execution []Execution // by method, the fullest first; none where it is not limited
 	Wait      Wait
+	InFlight  int // requests that are sent and not answered
 }
 
 // Bucket is the leaky bucket that counts requests. The zero Bucket limits nothing.

@@ -71,6 +71,18 @@ func StepResults(h *Header, totals []Total) []StepResult {
 	return out
 }
 
+// Add adds what another step did.
+func (s *StepResult) Add(other StepResult) {
+	s.Created += other.Created
+	s.Updated += other.Updated
+	s.Moved += other.Moved
+	s.Deleted += other.Deleted
+	s.Unchanged += other.Unchanged
+	s.Skipped += other.Skipped
+	s.Failed += other.Failed
+	s.Conflicts += other.Conflicts
+}
+
 func (s *StepResult) add(t Total) {
 	switch {
 	case t.Kind == KindInvalid, t.State == StateFailed, t.State == StateQuarantined:

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -72,7 +74,7 @@ func (a *app) serveCommand(ctx context.Context, dir, addr string) (err error) {
 	err = daemon.Serve(ctx, daemon.Options{
 		Dir: dir, Addr: addr, Version: thisVersion().Version, Log: a.log, History: history,
 		Files: jobFiles, Parse: a.parseJob, Portal: a.portalName, Run: a.runScheduled, Runs: a.latestRuns,
-		Mask: mask, Reload: reload,
+		Portals: a.portalStates, Mask: mask, Reload: reload,
 	})
 	if _, cut := errors.AsType[*daemon.CutError](err); cut {
 		return &exitError{code: exitInterrupted, err: err}
@@ -185,6 +187,29 @@ func (a *app) latestRuns(ctx context.Context) ([]engine.Result, error) {
 		return nil, err
 	}
 	return allRuns(ctx, j)
+}
+
+// portalStates is how the portals stand that were opened so far. Those of one
+// address share its limits, and count as one.
+func (a *app) portalStates() []daemon.PortalState {
+	a.res.mu.Lock()
+	defer a.res.mu.Unlock()
+	var states []daemon.PortalState
+	for _, key := range slices.Sorted(maps.Keys(a.res.sessions)) {
+		s := a.res.sessions[key]
+		state := daemon.PortalState{Portal: s.Address().String(), Load: s.Load(), Usage: s.Usage()}
+		if s.target.sandbox != "" {
+			state.Portal = s.target.sandbox
+		}
+		i := slices.IndexFunc(states, func(other daemon.PortalState) bool { return other.Portal == state.Portal })
+		if i < 0 {
+			states = append(states, state)
+			continue
+		}
+		states[i].Usage = states[i].Usage.Plus(state.Usage)
+		states[i].Load.InFlight += state.Load.InFlight
+	}
+	return states
 }
 
 // mentionUnfinished opens the journal and says which runs wait to be resumed.

@@ -152,8 +152,22 @@ func TestServe_runsWhatIsDue(t *testing.T) {
 	if text := fetch(t, page.URL); !strings.Contains(text, "work") || !strings.Contains(text, "broken.yaml") || !strings.Contains(text, "/rest/1/***/") {
 		t.Errorf("the page:\n%s", text)
 	}
-	if text := fetch(t, page.URL+"metrics"); !strings.Contains(text, `bxflow_job_changes_total{job="work",kind="create"} 2`) {
-		t.Errorf("the metrics:\n%s", text)
+	text := fetch(t, page.URL+"metrics")
+	for _, want := range []string{
+		`bxflow_job_changes_total{job="work",kind="create"} 2`,
+		`bxflow_job_results_total{job="work",outcome="created"} 2`,
+		`bxflow_job_last_run_status{job="work",outcome="succeeded"} 1`,
+		`bxflow_job_last_run_status{job="work",outcome="failed"} 0`,
+		`bxflow_job_last_run_timestamp_seconds{job="look"} `,
+		`bxflow_portal_bucket_size_requests{portal="sandbox"} 50`,
+		`bxflow_portal_bucket_level_requests{portal="sandbox"} `,
+		`bxflow_portal_requests_in_flight{portal="sandbox"} `,
+		`bxflow_portal_requests_total{portal="sandbox"} `,
+		`bxflow_portal_rejected_total{portal="sandbox"} 0`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the metrics lack %s:\n%s", want, text)
+		}
 	}
 
 	s.write("work.yaml", strings.ReplaceAll(job("work", "apply"), "1s", "1h"))

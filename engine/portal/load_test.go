@@ -35,5 +35,8 @@ func TestLoad(t *testing.T) {
 			t.Errorf("execution time %+v", load.Execution)
 		}
 		<-done
+		if n := c.Load().InFlight; n != 0 {
+			t.Errorf("%d requests in flight after all", n)
+		}
 	})
 }

@@ -91,6 +91,7 @@ type Client struct {
 	commands atomic.Int64
 	rejected atomic.Int64
 	retried  atomic.Int64
+	inFlight atomic.Int64
 	expired  atomic.Int64 // expired tokens in a row
 	warned   atomic.Int64 // when repeats were last warned of, Unix nanoseconds
 	// singleImports says that the portal has no crm.item.batchImport.
@@ -276,7 +277,11 @@ func (c *Client) Forecast(commands map[string]int) engine.Forecast {
 }
 
 // Load implements [engine.Gauge].
-func (c *Client) Load() engine.Load { return c.governor.load() }
+func (c *Client) Load() engine.Load {
+	load := c.governor.load()
+	load.InFlight = int(c.inFlight.Load())
+	return load
+}
 
 // post sends one request for which there is a ticket, and lets the governor
 // learn from it. A batch's replies are in the order of calls.
@@ -287,7 +292,9 @@ func (c *Client) post(ctx context.Context, t *ticket, calls []call, body []byte,
 	}
 	c.requests.Add(1)
 	c.commands.Add(int64(len(calls)))
+	c.inFlight.Add(1)
 	result, fault := c.wire.post(ctx, method, body)
+	c.inFlight.Add(-1)
 	replies := []reply{{Result: result}}
 	if fault == nil && t.batch {
 		replies, fault = batchReplies(calls, result.Value, halt)

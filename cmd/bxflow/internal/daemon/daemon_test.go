@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -274,6 +275,57 @@ func TestServe_outcomes(t *testing.T) {
 				t.Errorf("the page shows no last run:\n%s", got)
 			}
 		})
+	}
+}
+
+// What portals stand at is read when the metrics are asked for.
+func TestServe_portalMetrics(t *testing.T) {
+	t.Parallel()
+
+	w := newWorld(t, nil)
+	w.Portals = func() []daemon.PortalState {
+		return []daemon.PortalState{
+			{
+				Portal: "https://example.com/rest/1/***/",
+				Load: engine.Load{
+					Bucket:    engine.Bucket{Used: 12.5, Burst: 50, Rate: 2},
+					Execution: []engine.Execution{{Method: "crm.item.add", Used: 470, Limit: 480, ResetsIn: 41}},
+					Wait:      engine.Wait{For: "execution time of crm.item.add", Seconds: 40},
+					InFlight:  3,
+				},
+				Usage: engine.Usage{Requests: 7, Commands: 300, Rejected: 1, Retried: 2},
+			},
+			{Portal: "sandbox"}, // without limits
+		}
+	}
+	var got []string
+	for line := range strings.Lines(get(t, w.open(t).Handler(), "/metrics")) {
+		if strings.HasPrefix(line, "bxflow_portal_") {
+			got = append(got, strings.NewReplacer("bxflow_portal_", "", "https://example.com/rest/1/***/", "x", "\n", "").Replace(line))
+		}
+	}
+	want := []string{
+		`bucket_level_requests{portal="x"} 12.5`,
+		`bucket_rate_requests_per_second{portal="x"} 2`,
+		`bucket_size_requests{portal="x"} 50`,
+		`commands_total{portal="sandbox"} 0`,
+		`commands_total{portal="x"} 300`,
+		`execution_limit_seconds{method="crm.item.add",portal="x"} 480`,
+		`execution_resets_in_seconds{method="crm.item.add",portal="x"} 41`,
+		`execution_used_seconds{method="crm.item.add",portal="x"} 470`,
+		`rejected_total{portal="sandbox"} 0`,
+		`rejected_total{portal="x"} 1`,
+		`requests_in_flight{portal="sandbox"} 0`,
+		`requests_in_flight{portal="x"} 3`,
+		`requests_total{portal="sandbox"} 0`,
+		`requests_total{portal="x"} 7`,
+		`retried_total{portal="sandbox"} 0`,
+		`retried_total{portal="x"} 2`,
+		`wait_seconds{for="execution time of crm.item.add",portal="x"} 40`,
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }
 

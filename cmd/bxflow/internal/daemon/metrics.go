@@ -22,7 +22,10 @@ type metrics struct {
 	changes     *prometheus.CounterVec
 	requests    *prometheus.CounterVec
 	seconds     *prometheus.HistogramVec
+	outcomes    *prometheus.CounterVec
 	lastEnd     *prometheus.GaugeVec
+	lastRun     *prometheus.GaugeVec
+	lastStatus  *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -37,6 +40,7 @@ func newMetrics() *metrics {
 		events:   counter("bxflow_job_events_total", "What became of due times: started, finished, queued, skipped, missed, refused.", "job", "event"),
 		runs:     counter("bxflow_job_runs_total", "How jobs ended: the status of the run, or planned.", "job", "outcome"),
 		changes:  counter("bxflow_job_changes_total", "Planned changes by kind.", "job", "kind"),
+		outcomes: counter("bxflow_job_results_total", "Changes by what became of them: created, updated, moved, deleted, unchanged, skipped, failed, conflicts.", "job", "outcome"),
 		requests: counter("bxflow_job_requests_total", "Requests to portals by what became of them: sent, rejected, retried.", "job", "what"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "bxflow_job_seconds", Help: "How long jobs took.",
@@ -45,8 +49,14 @@ func newMetrics() *metrics {
 		lastEnd: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "bxflow_job_last_end_timestamp_seconds", Help: "When a job last ended, by its outcome.",
 		}, []string{"job", "outcome"}),
+		lastRun: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "bxflow_job_last_run_timestamp_seconds", Help: "When a job last ended, however it did.",
+		}, []string{"job"}),
+		lastStatus: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "bxflow_job_last_run_status", Help: "1 for how a job last ended, 0 for all else that it could have been.",
+		}, []string{"job", "outcome"}),
 	}
-	m.registry.MustRegister(m.brokenFiles, m.events, m.runs, m.changes, m.requests, m.seconds, m.lastEnd,
+	m.registry.MustRegister(m.brokenFiles, m.events, m.runs, m.changes, m.requests, m.outcomes, m.seconds, m.lastEnd, m.lastRun, m.lastStatus,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -66,6 +76,10 @@ func (m *metrics) ended(job string, last fire, o Outcome) {
 	m.runs.WithLabelValues(job, last.Outcome).Inc()
 	m.seconds.WithLabelValues(job).Observe(last.Took.Seconds())
 	m.lastEnd.WithLabelValues(job, last.Outcome).Set(float64(time.Now().Unix()))
+	m.lastRun.WithLabelValues(job).Set(float64(time.Now().Unix()))
+	for _, outcome := range outcomes() {
+		m.lastStatus.WithLabelValues(job, outcome).Set(oneIf(outcome == last.Outcome))
+	}
 	if o.Header != nil {
 		for _, n := range kinds(o.Header.Summary) {
 			m.changes.WithLabelValues(job, n.kind).Add(float64(n.count))
@@ -73,6 +87,35 @@ func (m *metrics) ended(job string, last fire, o Outcome) {
 	}
 	if o.Result != nil {
 		m.usage(job, o.Result.Usage)
+		for _, n := range results(o.Result.Steps) {
+			m.outcomes.WithLabelValues(job, n.kind).Add(float64(n.count))
+		}
+	}
+}
+
+// outcomes are all ways in which a job can end.
+func outcomes() []string {
+	return []string{
+		string(engine.StatusSucceeded), string(engine.StatusPartial), string(engine.StatusFailed),
+		string(engine.StatusInterrupted), string(engine.StatusRefused), outcomePlanned,
+	}
+}
+
+// results are what became of the changes of all steps.
+func results(steps []engine.StepResult) []kindCount {
+	var sum engine.StepResult
+	for _, s := range steps {
+		sum.Add(s)
+	}
+	return []kindCount{
+		{"created", sum.Created},
+		{"updated", sum.Updated},
+		{"moved", sum.Moved},
+		{"deleted", sum.Deleted},
+		{"unchanged", sum.Unchanged},
+		{"skipped", sum.Skipped},
+		{"failed", sum.Failed},
+		{"conflicts", sum.Conflicts},
 	}
 }
 
@@ -85,11 +128,13 @@ func (m *metrics) usage(job string, u engine.Usage) {
 // forget drops the figures of a job that is gone.
 func (m *metrics) forget(job string) {
 	labels := prometheus.Labels{"job": job}
-	for _, vec := range []*prometheus.CounterVec{m.events, m.runs, m.changes, m.requests} {
+	for _, vec := range []*prometheus.CounterVec{m.events, m.runs, m.changes, m.requests, m.outcomes} {
 		vec.DeletePartialMatch(labels)
 	}
 	m.seconds.DeletePartialMatch(labels)
-	m.lastEnd.DeletePartialMatch(labels)
+	for _, vec := range []*prometheus.GaugeVec{m.lastEnd, m.lastRun, m.lastStatus} {
+		vec.DeletePartialMatch(labels)
+	}
 }
 
 func (m *metrics) handler() http.Handler {

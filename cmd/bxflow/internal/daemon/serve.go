@@ -40,10 +40,20 @@ type Options struct {
 	Run func(context.Context, *engine.Job) (Outcome, error)
 	// Runs lists the latest runs, newest first.
 	Runs func(context.Context) ([]engine.Result, error)
+	// Portals tells how the portals stand that jobs have used; nil: nobody knows.
+	Portals func() []PortalState
 	// Mask takes secrets out of a text that will be shown.
 	Mask func(string) string
 	// Reload asks for a look at the folder at once, as SIGHUP does.
 	Reload <-chan os.Signal
+}
+
+// PortalState is how much of a portal's limits is in use, and what was used of it
+// since the start.
+type PortalState struct {
+	Portal string // its address, without a secret; no two have the same
+	Load   engine.Load
+	Usage  engine.Usage
 }
 
 // Outcome is what a job came to: its plan and, if that was applied, its run.
@@ -131,6 +141,9 @@ func newServer(o Options) *server {
 		files: map[string]*file{},
 	}
 	s.metrics.registerEntries(s.runner)
+	if o.Portals != nil {
+		s.metrics.registry.MustRegister(newPortals(o.Portals))
+	}
 	return s
 }
 

@@ -29,14 +29,7 @@ type Message struct {
 func OfRun(end engine.End, r *engine.Result, mask func(string) string) Message {
 	var sum engine.StepResult
 	for _, s := range r.Steps {
-		sum.Created += s.Created
-		sum.Updated += s.Updated
-		sum.Moved += s.Moved
-		sum.Deleted += s.Deleted
-		sum.Unchanged += s.Unchanged
-		sum.Skipped += s.Skipped
-		sum.Failed += s.Failed
-		sum.Conflicts += s.Conflicts
+		sum.Add(s)
 	}
 	counts := []count{
 		{"created", sum.Created},
