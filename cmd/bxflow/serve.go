@@ -15,6 +15,7 @@ import (
 	"github.com/bxflow/bxflow/cmd/bxflow/internal/daemon"
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/journal"
+	"github.com/bxflow/bxflow/engine/portal"
 	"github.com/bxflow/bxflow/engine/report"
 	"github.com/bxflow/bxflow/jobs"
 	"github.com/bxflow/bxflow/steps"
@@ -119,6 +120,7 @@ func (a *app) portalName(job *engine.Job) (string, error) {
 
 // runScheduled does what the mode of a job says, without asking.
 func (a *app) runScheduled(ctx context.Context, job *engine.Job) (out daemon.Outcome, err error) {
+	ctx = portal.ForJob(ctx, job.Name) // jobs that call one portal by several names have one client
 	end := ending{job: job}
 	end.Job, end.Started = job.Name, time.Now()
 	defer func() { out.Tell = a.tellScheduled(job, out, end, err) }()

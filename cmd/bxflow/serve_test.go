@@ -200,6 +200,39 @@ func TestServe_stops(t *testing.T) {
 	}
 }
 
+// Jobs of one serve that call a portal by several names share one client, and so
+// its limits and its metrics.
+func TestServe_sharesThePortal(t *testing.T) {
+	t.Parallel()
+
+	box, err := sandbox.New(sandbox.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	server := httptest.NewServer(box)
+	t.Cleanup(server.Close)
+	files := map[string]string{"clients.csv": clients}
+	s := newServed(t, files)
+	for _, name := range []string{"one", "two", "three"} {
+		s.write(name+".yaml", strings.Replace(job(name, "plan"), "mode:", "portal: "+name+"\nmode:", 1))
+		s.env["BXFLOW_PORTAL_"+strings.ToUpper(name)] = server.URL + box.WebhookPath()
+	}
+	s.start("--addr", "127.0.0.1:0")
+	for _, name := range []string{"one", "two", "three"} {
+		s.wait(`"msg":"job ended","job":"` + name + `".*"outcome":"planned"`)
+	}
+	var page struct{ URL string }
+	if err := json.Unmarshal([]byte(s.wait(`"msg":"page"`)), &page); err != nil {
+		t.Fatal(err)
+	}
+	if text := fetch(t, page.URL+"metrics"); strings.Count(text, "\nbxflow_portal_requests_total{") != 1 {
+		t.Errorf("the metrics have several portals:\n%s", text)
+	}
+	s.stop()
+	<-s.code
+}
+
 // A run that is cut short can be resumed, and the exit code says so.
 func TestServe_isCutShort(t *testing.T) {
 	t.Parallel()

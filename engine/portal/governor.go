@@ -61,6 +61,10 @@ type governor struct {
 	// their cost will be known. They change with the figures.
 	probes map[string]bool
 
+	// next is who of us waits for a slot in the bucket: one at a time, so that a
+	// process with many requests to send takes no more slots than one with few.
+	next queue
+
 	answered signal // a request of ours was answered
 	voided   signal // slots in the bucket became void
 
@@ -390,6 +394,11 @@ func (f *figures) use(account string) *methodUse {
 // awaitBucket waits for a slot in the bucket. A refusal meanwhile makes the
 // slot void: the bucket was not what it seemed.
 func (g *governor) awaitBucket(ctx context.Context, t *ticket) error {
+	if _, err := g.next.enter(ctx); err != nil {
+		g.update(ctx, func(f *figures, _ time.Time) { g.drop(f, t) })
+		return err
+	}
+	defer g.next.leave()
 	for void := true; void; {
 		voided := g.voided.next()
 		g.update(ctx, func(f *figures, now time.Time) {

@@ -11,7 +11,9 @@
 // refused with 503. A batch of fifty calls is one request. The governor keeps
 // the same bucket (level), lets the whole burst go at once, and then sends as
 // the bucket drains. All processes of a machine share it in a small file, since
-// the portal counts by source address. If a request is refused all the same,
+// the portal counts by source address. Each waits for one slot in it at a time,
+// and the jobs of a process take turns (queue), so that whoever has much to ask
+// holds up nobody who has little. If a request is refused all the same,
 // somebody else is behind that address: the bucket counts as full, and the
 // neighbour's rate, worked out from the surprise, is kept free from then on.
 //
@@ -143,7 +145,7 @@ func Open(o Options) (*Client, error) {
 	return &Client{
 		wire: wire,
 		governor: &governor{
-			limits: o.Limits, user: account, gate: newGate(),
+			limits: o.Limits, user: account, gate: newGate(), next: queue{width: 1},
 			store: newStore(o.State, host, o.Limits, o.Logger),
 		},
 		logger: o.Logger, id: id, host: o.Address.Host,

@@ -73,7 +73,9 @@ func (s *Sender) tell(ctx context.Context, n *engine.Notice, m Message) {
 			log.Warn("could not be told how the job ended", "end", m.End, "tries", try, "error", err)
 			return
 		}
-		log.Debug("could not be told yet", "error", err)
+		if try == 1 { // or the program would seem to hang
+			log.Info("could not be told how the job ended; trying again, for less than a minute", "error", err)
+		}
 		pause *= 2
 	}
 }
