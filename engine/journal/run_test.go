@@ -316,3 +316,35 @@ func TestJournal_worksInSimulatedTime(t *testing.T) {
 		must(t, j.Close())
 	})
 }
+
+// Of each end of a run people are told once, by the process that it ended in, and
+// that is remembered when the run goes on.
+func TestRun_tellsOnce(t *testing.T) {
+	t.Parallel()
+	j := openIn(t, t.TempDir())
+	r := runOf(t, j, creates(1, 2))
+	finish := func(status engine.Status) {
+		t.Helper()
+		res := r.Result()
+		res.Status, res.Finished = status, at()
+		must(t, r.Finish(t.Context(), res))
+	}
+	tell := func(r *journal.Run, end engine.End) bool {
+		t.Helper()
+		first, err := r.Tell(t.Context(), end)
+		must(t, err)
+		return first
+	}
+	finish(engine.StatusFailed)
+	stale, err := j.Run(t.Context(), r.ID())
+	must(t, err)
+	equal(t, "told once", []bool{true, false}, []bool{tell(r, engine.EndFailure), tell(r, engine.EndFailure)})
+
+	must(t, r.Resume(t.Context()))
+	equal(t, "by one that lost the run meanwhile", false, tell(stale, engine.EndPartial))
+	finish(engine.StatusFailed)
+	equal(t, "after it went on", []bool{false, true}, []bool{tell(r, engine.EndFailure), tell(r, engine.EndSuccess)})
+	again, err := j.Run(t.Context(), r.ID())
+	must(t, err)
+	equal(t, "told", []engine.End{engine.EndFailure, engine.EndSuccess}, again.Result().Told)
+}

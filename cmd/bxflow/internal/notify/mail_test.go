@@ -142,8 +142,9 @@ func TestSend_mail(t *testing.T) {
 	}{
 		"by STARTTLS":              {&postOffice{tls: server}, "smtp", true, 1, 1, "told how the job ended"},
 		"by smtps":                 {&postOffice{tls: server, smtps: true}, "smtps", true, 1, 1, "told how the job ended"},
+		"whose name is not sure":   {&postOffice{tls: server}, "smtp", false, 1, 1, "told how the job ended"},
 		"within this machine":      {&postOffice{}, "smtp", true, 1, 1, "told how the job ended"},
-		"not to who seems another": {&postOffice{tls: server}, "smtp", false, 0, 4, "certificate"},
+		"not to who seems another": {&postOffice{tls: server, smtps: true}, "smtps", false, 0, 4, "certificate"},
 		"tried again":              {&postOffice{refuse: map[string]string{"MAIL": "451 later"}}, "smtp", true, 0, 4, "tries=4"},
 		"refused for good":         {&postOffice{refuse: map[string]string{"RCPT": "550 no such user"}}, "smtp", true, 0, 1, "tries=1"},
 		"a wrong password":         {&postOffice{refuse: map[string]string{"AUTH": "535 wrong"}}, "smtp", true, 0, 1, "tries=1"},
