@@ -13,6 +13,9 @@ import (
 	"github.com/bxflow/bxflow/engine/expression"
 )
 
+// mostNotices bounds what the end of a run sets off, all of it at the same time.
+const mostNotices = 50
+
 // notify reads who is told how runs end. Its values are known at once: they may use the environment and parameters, and
 // nothing else.
 func (d *decoder) notify(n *node) {
@@ -21,6 +24,10 @@ func (d *decoder) notify(n *node) {
 	}
 	if n.shape != list {
 		d.fault(n.pos, "begin with `- on: [failure]`", "notify is a list of who is told of what, not %s", n.shape)
+		return
+	}
+	if len(n.items) > mostNotices {
+		d.fault(n.pos, "have one receiver pass it on", "notify has %d entries, more than %d", len(n.items), mostNotices)
 		return
 	}
 	for _, item := range n.items {

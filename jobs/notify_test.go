@@ -73,6 +73,7 @@ func TestParse_notifyProblems(t *testing.T) {
 	tests := map[string]struct{ entry, want string }{
 		"no kind of end":           {"{webhook: '${{ env.HOOK }}'}", "a.yaml:3:5: the entry of notify has no on; add on:, it is a list of success, partial, failure, plan"},
 		"an unknown end":           {"{on: [fail], person: 1}", `a.yaml:3:11: on cannot be "fail"; it is a list of success, partial, failure, plan`},
+		"too many":                 {"{on: plan, person: 1}" + strings.Repeat("\n  - {on: plan, person: 1}", 50), "a.yaml:3:3: notify has 51 entries, more than 50; have one receiver pass it on"},
 		"no end":                   {"{on: [], person: 1}", "a.yaml:3:10: on is empty; it is a list of success, partial, failure, plan"},
 		"no way":                   {"{on: plan}", "a.yaml:3:5: an entry of notify tells in one way, this has 0; write one of webhook, email and person; make two entries of two"},
 		"two ways":                 {"{on: plan, person: 1, webhook: '${{ env.HOOK }}'}", "a.yaml:3:5: an entry of notify tells in one way, this has 2; write one of webhook, email and person; make two entries of two"},

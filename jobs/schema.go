@@ -37,7 +37,7 @@ func Schema(kinds []engine.StepKind) ([]byte, error) {
 				"description": "Conditions on the plan. A broken one stops the run before it writes.",
 				"anyOf":       []object{ref("condition"), {"type": "array", "items": ref("condition")}},
 			},
-			"notify": object{"type": "array", "items": noticeSchema(), "description": "Who is told how runs end. Values may use env and params."},
+			"notify": object{"type": "array", "maxItems": mostNotices, "items": noticeSchema(), "description": "Who is told how runs end. Values may use env and params."},
 			"steps": object{
 				"type": "array", "minItems": 1, "items": stepSchema(kinds),
 				"description": "Streams: read or select begins one, the steps below work on its records.",

@@ -98,6 +98,8 @@ func TestSchema_refusesBadJobs(t *testing.T) {
 	tests := map[string]string{
 		"another version":   "version: 2\nname: a\nsteps: [{select: deal}]",
 		"no name":           "version: 1\nsteps: [{select: deal}]",
+		"a notice of none":  "notify: [{on: [], person: a}]\n" + withSteps("  - select: deal\n"),
+		"a notice by two":   "notify: [{on: plan, person: a, webhook: b}]\n" + withSteps("  - select: deal\n"),
 		"an unknown key":    "x: 1\n" + withSteps("  - select: deal\n"),
 		"an unknown verb":   withSteps("  - crate: deal\n"),
 		"two verbs":         withSteps("  - select: deal\n    read: a\n"),

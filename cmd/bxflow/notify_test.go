@@ -306,7 +306,7 @@ func TestServe_notifies(t *testing.T) {
 	if bytes.Contains(log, []byte(hookPath)) {
 		t.Errorf("the log has the secret:\n%s", log)
 	}
-	if got := h.told[0]["counts"].(map[string]any)["create"]; got != 2.0 {
+	if got := h.told[0]["counts"].(map[string]any)["create"]; got != 2.0 || !strings.Contains(h.told[0]["text"].(string), ": 2 to create") {
 		t.Errorf("told %v", h.told[0])
 	}
 }

@@ -51,10 +51,10 @@ func OfRun(end engine.End, r *engine.Result, mask func(string) string) Message {
 func OfPlan(h *engine.Header, mask func(string) string) Message {
 	c := h.Summary
 	counts := []count{
-		{"create", c.Create},
-		{"update", c.Update},
-		{"move", c.Move},
-		{"delete", c.Delete},
+		{"to create", c.Create},
+		{"to update", c.Update},
+		{"to move", c.Move},
+		{"to delete", c.Delete},
 		{"unchanged", c.Unchanged},
 		{"skip", c.Skip},
 		{"invalid", c.Invalid},
@@ -66,7 +66,7 @@ func OfPlan(h *engine.Header, mask func(string) string) Message {
 
 // count is how many changes there are of one kind.
 type count struct {
-	kind string
+	kind string // "to create" of a plan is create where it is no text
 	n    int
 }
 
@@ -75,7 +75,7 @@ func (m Message) with(counts []count) Message {
 	m.Format, m.Counts = engine.PlanFormat, map[string]int{}
 	var some []string
 	for _, c := range counts {
-		m.Counts[c.kind] = c.n
+		m.Counts[strings.TrimPrefix(c.kind, "to ")] = c.n
 		if c.n > 0 {
 			some = append(some, fmt.Sprintf("%d %s", c.n, c.kind))
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -161,5 +162,26 @@ func TestSend_person(t *testing.T) {
 	}
 	if log := send(t, notify.Sender{}, &engine.Notice{Pos: engine.Pos{Line: 9}}); !strings.Contains(log, "blank") {
 		t.Errorf("a blank entry:\n%s", log)
+	}
+}
+
+// All tries take less than a minute, and the end of the program cuts the pauses
+// between them short.
+func TestSend_time(t *testing.T) {
+	t.Parallel()
+	for cut, want := range map[time.Duration]time.Duration{time.Hour: 54 * time.Second, 11 * time.Second: 11 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), cut)
+			defer cancel()
+			s := notify.Sender{Log: slog.New(slog.DiscardHandler), Person: func(ctx context.Context, _, _ string) error {
+				<-ctx.Done()
+				return &notify.Temporary{Err: ctx.Err()}
+			}}
+			began := time.Now()
+			s.Send(ctx, []*engine.Notice{{Person: "1"}}, message())
+			if took := time.Since(began); took != want {
+				t.Errorf("took %s, want %s", took, want)
+			}
+		})
 	}
 }
