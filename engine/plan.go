@@ -126,6 +126,13 @@ type Draft interface {
 	Changes
 }
 
+// History is what earlier runs have done.
+type History interface {
+	// Called says whether a run on the portal with this id has made the call of a
+	// key, or may have, and none has taken it back since.
+	Called(ctx context.Context, portal, key string) (bool, error)
+}
+
 // Changes reads the changes of a plan or run.
 type Changes interface {
 	// Changes yields the changes that the filter lets through, in order.

@@ -23,6 +23,7 @@ type PlanOptions struct {
 	Reader    Reader
 	Gauge     Gauge
 	Draft     Draft
+	History   History   // nil: there were no runs
 	Now       time.Time // frozen for the whole plan
 	// Fence is how long after a create was sent the portal's lists may not show
 	// its item: as long as it may take effect. They follow by then. 0: lists

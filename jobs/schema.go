@@ -222,6 +222,9 @@ func (s setting) schema() object {
 		property = ref("value")
 	case *[]engine.FieldValue:
 		property = ref("fields")
+		if s.nested {
+			property = object{"type": "object"}
+		}
 	case *[]engine.MatchList:
 		property = ref("match")
 	}

@@ -156,10 +156,10 @@ func (s *Import) PlanSweep(ctx context.Context, p *engine.Planning, chunk []*eng
 	}
 	for i, r := range chunk {
 		h := held[i]
-		switch {
-		case s.Missing == "delete":
+		switch s.Missing {
+		case "delete":
 			p.Delete(r, h, nil)
-		case s.Missing == "move":
+		case "move":
 			fields, err := s.missing.move.fields(p, r, h)
 			if err != nil {
 				p.Invalid(r, err.Error())

@@ -89,6 +89,15 @@ func (p *planned) refusal() error {
 	return &engine.GuardError{Broken: p.broken}
 }
 
+// history is what earlier runs of the state folder have done, for jobs that go by
+// it.
+func (a *app) history(ctx context.Context, job *engine.Job) (engine.History, error) {
+	if !slices.Contains(job.Needs().Beside, engine.BesideCalls) {
+		return nil, nil
+	}
+	return a.openJournal(ctx)
+}
+
 // planJob plans a job in a journal. A broken guard is no error here: the plan
 // can be shown.
 func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, retry *engine.Retry) (*planned, error) {
@@ -103,9 +112,13 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 	if err := a.outlast(ctx, j, s); err != nil {
 		return nil, err
 	}
+	history, err := a.history(ctx, job)
+	if err != nil {
+		return nil, err
+	}
 	before := s.Usage()
 	draft, header, err := a.plan(ctx, j, engine.PlanOptions{
-		Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
+		History: history, Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
 	})
 	if draft == nil {
 		return nil, err
