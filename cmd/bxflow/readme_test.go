@@ -236,6 +236,34 @@ func tags(kind reflect.Type) (object string, keys []string) {
 	return object, keys
 }
 
+// TestReadme_parity runs the commands of the table of bitrixUtils' functions; the
+// jobs that it links to are run by TestExampleFolders.
+func TestReadme_parity(t *testing.T) {
+	t.Parallel()
+	_, rest, _ := strings.Cut(readme(t), "## Coming from bitrixUtils\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	dir := exampleDir(t)
+	commands := regexp.MustCompile("`(bxflow [^`]+)`").FindAllStringSubmatch(section, -1)
+	if len(commands) < 8 {
+		t.Fatalf("the table has %d commands", len(commands))
+	}
+	for _, m := range commands {
+		if out := bxflow(t, dir, exitDone, strings.Fields(m[1])[1:]...); out == "" && !strings.Contains(m[1], "--out") {
+			t.Errorf("%s prints nothing", m[1])
+		}
+	}
+	for _, name := range []string{"cards.csv", "theirs.csv"} {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || strings.Count(string(text), "\n") < 2 {
+			t.Errorf("%s holds %q: %v", name, text, err)
+		}
+	}
+	for _, link := range regexp.MustCompile(`\]\((examples/[^)]+)\)`).FindAllStringSubmatch(section, -1) {
+		if _, err := os.Stat(filepath.Join(top, link[1])); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestReadme_functions compares the list of functions with those that there are.
 func TestReadme_functions(t *testing.T) {
 	t.Parallel()
