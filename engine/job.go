@@ -26,6 +26,7 @@ type Job struct {
 	Env        map[string]string // the environment's values of the names under env:
 	Includes   []FileInfo        // files with parts of the job
 	Mode       Mode
+	Fuse       bool      // changes of one item that follow each other go in one command
 	Schedule   *Schedule // nil: not scheduled
 	OnError    OnError
 	Guards     []*Predicate

@@ -31,6 +31,7 @@ type Header struct {
 	Parts     []Part             `json:"parts,omitempty"` // and what it consists of; plans of old have none
 	Rows      int                `json:"rows"`
 	Cleared   int                `json:"cleared,omitempty"` // fields that become empty
+	Fused     int                `json:"fused,omitempty"`   // changes that go with another one of their item
 	Summary   Counts             `json:"summary"`
 	Steps     []StepSummary      `json:"steps"`
 	Estimate  Estimate           `json:"estimate"`

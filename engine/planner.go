@@ -272,6 +272,9 @@ func (p *Planning) commit(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Line, b.Line))
 	})
 	p.dropNetZero()
+	if p.Job.Fuse {
+		p.fuse()
+	}
 	for _, c := range p.pending {
 		if c.Kind.Writes() {
 			p.written[c.TypeID] = true
