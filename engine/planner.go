@@ -127,12 +127,10 @@ func newHeader(o *PlanOptions, c *Catalog, warnings []string) *Header {
 	if o.Retry != nil {
 		retries = o.Retry.Run
 	}
-	needs := o.Job.Needs()
-	needs.Linkers = false // who applies the plan need not know them
 	return &Header{
 		Format: PlanFormat, Retries: retries, Job: o.Job.Name, JobFile: o.Job.File, JobHash: o.Job.Hash, Includes: o.Job.Includes, Params: params,
 		Portal: c.Portal, PortalRef: o.PortalRef, Created: o.Now.UTC(), Expires: o.Now.UTC().Add(PlanLifetime),
-		Needs: needs, Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
+		Needs: o.Job.Needs(), Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
 	}
 }
 
