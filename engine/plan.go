@@ -23,6 +23,7 @@ type Header struct {
 	Params    map[string]string  `json:"params,omitempty"`
 	Portal    PortalInfo         `json:"portal"`
 	PortalRef string             `json:"portal_ref,omitempty"` // the portal's name in the job or on the command line; never a URL
+	Read      []PortalInfo       `json:"read,omitempty"`       // other portals that the plan's records come from
 	Created   time.Time          `json:"created"`
 	Expires   time.Time          `json:"expires"`
 	Files     []FileInfo         `json:"files,omitempty"`

@@ -21,6 +21,9 @@ type PlanOptions struct {
 	PortalRef string // the portal's name as the user gave it, never a URL
 	Catalogue Catalogue
 	Reader    Reader
+	// Elsewhere are the other portals that the job reads, by the names that
+	// [Job.Elsewhere] returns.
+	Elsewhere map[string]Elsewhere
 	Gauge     Gauge
 	Draft     Draft
 	Now       time.Time // frozen for the whole plan
@@ -41,22 +44,23 @@ type Planning struct {
 	Job     *Job
 	Now     time.Time
 
-	options  *PlanOptions
-	header   *Header
-	shape    *streamShape
-	spec     *StepSpec
-	index    *planIndex
-	pending  []*Change    // of this chunk
-	items    chunkItems   // held in this chunk
-	written  map[int]bool // entity types that earlier chunks change
-	dead     map[deadStep]string
-	steps    []StepSummary // in the order of the job
-	sums     *sums
-	storing  conc.WaitGroup // of the chunk before
-	storeErr error
-	matches  map[int][][]*Field // lists of fields that later steps match by, per entity type
-	files    []FileInfo
-	warned   map[string]bool
+	options   *PlanOptions
+	elsewhere map[string]*Catalog // of the other portals that the job reads, by name
+	header    *Header
+	shape     *streamShape
+	spec      *StepSpec
+	index     *planIndex
+	pending   []*Change    // of this chunk
+	items     chunkItems   // held in this chunk
+	written   map[int]bool // entity types that earlier chunks change
+	dead      map[deadStep]string
+	steps     []StepSummary // in the order of the job
+	sums      *sums
+	storing   conc.WaitGroup // of the chunk before
+	storeErr  error
+	matches   map[int][][]*Field // lists of fields that later steps match by, per entity type
+	files     []FileInfo
+	warned    map[string]bool
 }
 
 // deadStep names a step's part of a record that turned out not to be possible
@@ -74,17 +78,24 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
-	shapes, warnings, err := prepareJob(o.Job, catalog)
+	elsewhere, err := loadElsewhere(ctx, &o, catalog)
+	if err != nil {
+		return nil, err
+	}
+	shapes, warnings, err := prepareJob(o.Job, catalog, elsewhere)
 	if err != nil {
 		return nil, err
 	}
 	p := &Planning{
-		Reader: o.Reader, Catalog: catalog, Job: o.Job, Now: o.Now, options: &o,
+		Reader: o.Reader, Catalog: catalog, Job: o.Job, Now: o.Now, options: &o, elsewhere: elsewhere,
 		index: newPlanIndex(o.Draft), written: map[int]bool{}, dead: map[deadStep]string{},
 		sums: newSums(), matches: map[int][][]*Field{}, warned: map[string]bool{},
 	}
 	defer p.storing.Wait()
 	p.header = newHeader(&o, catalog, warnings)
+	for _, name := range o.Job.Elsewhere() {
+		p.header.Read = append(p.header.Read, elsewhere[name].Portal)
+	}
 	p.collectMatches(shapes)
 	for _, shape := range shapes {
 		if err := p.stream(ctx, shape); err != nil {
@@ -348,6 +359,9 @@ func (p *Planning) baseEnv(r *Record) expression.Env {
 	env := expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now}
 	if p.shape.columned {
 		env["row"] = r.Row
+	}
+	if r.Abroad != nil {
+		env[p.shape.stream.Source.ID] = p.abroad(r)
 	}
 	p.addVars(env)
 	return env

@@ -21,6 +21,7 @@ const chunkSize = 2500
 type Select struct {
 	Entity engine.Word         `object:"entity"`
 	Where  []engine.FieldValue `key:"where" doc:"Conditions that all hold: a field, with an operator before it where it is not equality (<, <=, >, >=, !, %), and a value. category and stage take names."`
+	Portal engine.Word         `key:"portal" doc:"Another portal than the job writes to, by its name: its items are read, and no step can change them. In expressions people are their e-mail, and list values, statuses, stages and categories their names; links stay the ids of that portal."`
 	Fields []engine.Word       `key:"fields" doc:"Further fields to be read. Those that the job uses are read anyway."`
 
 	id     string
@@ -41,6 +42,9 @@ func (*Select) Verb() string { return "select" }
 
 // Makes implements [engine.Source].
 func (s *Select) Makes() string { return s.Entity.Text }
+
+// FromPortal implements [engine.PortalSource].
+func (s *Select) FromPortal() engine.Word { return s.Portal }
 
 // Prepare implements [engine.Source].
 func (s *Select) Prepare(p *engine.Prepare) {
@@ -103,13 +107,14 @@ func cutOperator(key string) (op, field string) {
 // Records implements [engine.Source].
 func (s *Select) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*engine.Record, error] {
 	return func(yield func([]*engine.Record, error) bool) {
-		where, _, err := s.conditions(p.Catalog, expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now})
+		reader, catalog := p.FromPortal(s.Portal.Text)
+		where, _, err := s.conditions(catalog, expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now})
 		if err != nil {
 			yield(nil, fmt.Errorf("step %s: where: %w", s.id, err))
 			return
 		}
 		var chunk []*engine.Record
-		for page, err := range p.Reader.Scan(ctx, s.entity, where, p.Fields(s.id)) {
+		for page, err := range reader.Scan(ctx, s.entity, where, p.Fields(s.id)) {
 			if err != nil {
 				yield(nil, fmt.Errorf("step %s: %w", s.id, err))
 				return
@@ -132,6 +137,11 @@ func (s *Select) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*e
 
 func (s *Select) record(item engine.Item) *engine.Record {
 	r := &engine.Record{Source: fmt.Sprintf("%s:%d", s.entity.Name, item.ID), Key: strconv.FormatInt(item.ID, 10)}
+	if s.Portal.Text != "" {
+		r.Key = r.Source
+		r.Source, r.Abroad = s.Portal.Text+"/"+r.Source, &item
+		return r
+	}
 	r.Hold(s.id, engine.NewHeld(s.entity, item))
 	return r
 }

@@ -28,10 +28,12 @@ type config struct {
 //	    url: https://host/rest/1/secret/
 //	    plan: enterprise
 //	    limits: {rate: 5, burst: 250, request: 60s}
+//	  copy: {url: "sandbox:copy", empty: true}
 type portalConfig struct {
 	URL    string            `yaml:"url"`
 	Plan   string            `yaml:"plan"`
 	Limits map[string]string `yaml:"limits"`
+	Empty  bool              `yaml:"empty"` // a built-in sandbox begins without items
 }
 
 // UnmarshalYAML takes a bare URL for a portal with nothing else to say.

@@ -103,9 +103,13 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 	if err := a.outlast(ctx, j, s); err != nil {
 		return nil, err
 	}
+	elsewhere, err := a.openElsewhere(job)
+	if err != nil {
+		return nil, err
+	}
 	before := s.Usage()
 	draft, header, err := a.plan(ctx, j, engine.PlanOptions{
-		Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
+		Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Elsewhere: elsewhere, Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
 	})
 	if draft == nil {
 		return nil, err
