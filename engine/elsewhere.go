@@ -92,7 +92,7 @@ func (p *Planning) abroad(r *Record) map[string]any {
 	e, c := p.shape.entities[source], p.elsewhere[p.shape.elsewhere]
 	item := map[string]any{"id": int(r.Abroad.ID), "created": false}
 	for alias, name := range p.shape.aliases[source] {
-		v, err := nameOf(c, e, e.FieldByName(name), *r.Abroad)
+		v, err := nameOf(c, e, e.FieldByName(name), r.Abroad.Fields[name])
 		if err != nil {
 			v = fmt.Errorf("%s of %s: %w", name, r.Source, err) // of whatever uses it
 		}
@@ -119,18 +119,17 @@ func abroadType(f *Field) expression.Type {
 	return expressionType(f)
 }
 
-func nameOf(c *Catalog, e *Entity, f *Field, item Item) (any, error) {
-	v := item.Fields[f.Name]
+func nameOf(c *Catalog, e *Entity, f *Field, v any) (any, error) {
 	if !f.named() {
 		return expressionValue(f, v), nil
 	}
 	if !f.Multiple {
-		return nameOfOne(c, e, f, item, v)
+		return nameOfOne(c, e, f, v)
 	}
 	values, _ := v.([]any)
 	names := make([]any, 0, len(values))
 	for _, one := range values {
-		name, err := nameOfOne(c, e, f, item, one)
+		name, err := nameOfOne(c, e, f, one)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +142,7 @@ func nameOf(c *Catalog, e *Entity, f *Field, item Item) (any, error) {
 
 // nameOfOne refuses an id without a name: the same id may be something else on
 // the portal that the job writes to.
-func nameOfOne(c *Catalog, e *Entity, f *Field, item Item, v any) (string, error) {
+func nameOfOne(c *Catalog, e *Entity, f *Field, v any) (string, error) {
 	if v == nil || v == "" || v == int64(0) && f.Type != FieldCategory {
 		return "", nil
 	}

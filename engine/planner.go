@@ -26,7 +26,10 @@ type PlanOptions struct {
 	Elsewhere map[string]Elsewhere
 	Gauge     Gauge
 	Draft     Draft
-	Now       time.Time // frozen for the whole plan
+	// LastRun returns when the last run of the job that succeeded on the portal
+	// with this id was planned, zero if none did. nil: none did.
+	LastRun func(ctx context.Context, portal string) (time.Time, error)
+	Now     time.Time // frozen for the whole plan
 	// Fence is how long after a create was sent the portal's lists may not show
 	// its item: as long as it may take effect. They follow by then. 0: lists
 	// are trusted.
@@ -93,6 +96,11 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	}
 	defer p.storing.Wait()
 	p.header = newHeader(&o, catalog, warnings)
+	if o.LastRun != nil {
+		if p.header.LastRun, err = o.LastRun(ctx, catalog.Portal.ID); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range o.Job.Elsewhere() {
 		p.header.Read = append(p.header.Read, elsewhere[name].Portal)
 	}
@@ -355,8 +363,13 @@ func (p *Planning) missing(r *Record, steps []string) string {
 	return ""
 }
 
+// JobEnv is what expressions see that is the same for all records.
+func (p *Planning) JobEnv() expression.Env {
+	return expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now, "last_run": p.header.lastRun(p.Now.Location())}
+}
+
 func (p *Planning) baseEnv(r *Record) expression.Env {
-	env := expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now}
+	env := p.JobEnv()
 	if p.shape.columned {
 		env["row"] = r.Row
 	}

@@ -20,7 +20,7 @@ const chunkSize = 2500
 // Select begins a stream of the portal's items.
 type Select struct {
 	Entity engine.Word         `object:"entity"`
-	Where  []engine.FieldValue `key:"where" doc:"Conditions that all hold: a field, with an operator before it where it is not equality (<, <=, >, >=, !, %), and a value. category and stage take names."`
+	Where  []engine.FieldValue `key:"where" doc:"Conditions that all hold: a field, with an operator before it where it is not equality (<, <=, >, >=, !, %), and a value. category and stage take names. A comparison (<, <=, >, >=) with null is left out, as with last_run before the first run."`
 	Portal engine.Word         `key:"portal" doc:"Another portal than the job writes to, by its name: its items are read, and no step can change them. In expressions people are their e-mail, and list values, statuses, stages and categories their names; links stay the ids of that portal."`
 	Fields []engine.Word       `key:"fields" doc:"Further fields to be read. Those that the job uses are read anyway."`
 
@@ -82,6 +82,9 @@ func (s *Select) test(p *engine.Prepare, fv engine.FieldValue) (test, bool) {
 	return t, t.field != nil
 }
 
+// compares says whether the condition asks for order, which null has none of.
+func (t test) compares() bool { return strings.ContainsAny(t.op, "<>") }
+
 // newTest takes a condition's key apart: the operator, and the field that
 // follows it.
 func newTest(key string) (t test, field string) {
@@ -108,7 +111,7 @@ func cutOperator(key string) (op, field string) {
 func (s *Select) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*engine.Record, error] {
 	return func(yield func([]*engine.Record, error) bool) {
 		reader, catalog := p.FromPortal(s.Portal.Text)
-		where, _, err := s.conditions(catalog, expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now})
+		where, _, err := s.conditions(catalog, p.JobEnv())
 		if err != nil {
 			yield(nil, fmt.Errorf("step %s: where: %w", s.id, err))
 			return
@@ -155,6 +158,9 @@ func (s *Select) conditions(c *engine.Catalog, env expression.Env) ([]engine.Con
 		raw, err := t.value.Eval(env)
 		if err != nil {
 			return nil, t.value.Pos, errors.New(fieldFault(t.field, err))
+		}
+		if raw == nil && t.compares() {
+			continue // last_run, before the first
 		}
 		if t.name == "category" {
 			category = fmt.Sprint(raw)

@@ -64,6 +64,7 @@ without any of them it is the built-in sandbox. It is one of
 
   sandbox           the built-in sandbox, kept in the state folder
   sandbox:memory    the same, forgotten at the end
+  sandbox:copy      one more that is kept, named in small letters
   https://host/rest/1/secret/
                     a webhook's URL (http only to this machine)
   main              a name: looked up in BXFLOW_PORTAL_MAIN, then in the file
