@@ -79,6 +79,7 @@ A bxflow.yaml says what there is to say of portals:
       url: https://big.example/rest/1/secret/
       plan: enterprise              # 5 requests a second after a burst of 250
       limits: {request: 60s, operating: 480s, window: 10m}
+    copy: {url: "sandbox:copy", empty: true}   # begins without items
 
 The limits are rate (requests a second) and burst, operating (execution time of
 a method) in a window, and request (how long one request may run). --limits sets
