@@ -121,7 +121,7 @@ func (s *StepSpec) Uses() []string {
 	for _, e := range s.allExprs() {
 		for _, u := range e.Uses() {
 			switch u.Name {
-			case "row", "params", "env", "now", "vars":
+			case "row", "params", "env", "now", "last_run", "vars":
 			default:
 				if !u.Optional { // client?.id is null where there is no client
 					add(u.Name)

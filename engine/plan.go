@@ -23,6 +23,8 @@ type Header struct {
 	Params    map[string]string  `json:"params,omitempty"`
 	Portal    PortalInfo         `json:"portal"`
 	PortalRef string             `json:"portal_ref,omitempty"` // the portal's name in the job or on the command line; never a URL
+	LastRun   time.Time          `json:"last_run,omitzero"`    // last_run in expressions; zero: null
+	Read      []PortalInfo       `json:"read,omitempty"`       // other portals that the plan's records come from
 	Created   time.Time          `json:"created"`
 	Expires   time.Time          `json:"expires"`
 	Files     []FileInfo         `json:"files,omitempty"`
@@ -46,6 +48,16 @@ type Header struct {
 	// Content is a digest over the changes without times and ids of plans:
 	// equal inputs have equal content.
 	Content string `json:"content"`
+}
+
+// lastRun is last_run as expressions see it. Portals note the time of a change in
+// whole seconds: those of the second in which that plan was made come again,
+// also where a condition says > and not >=.
+func (h *Header) lastRun(zone *time.Location) any {
+	if h.LastRun.IsZero() {
+		return nil
+	}
+	return h.LastRun.In(zone).Truncate(time.Second).Add(-time.Second)
 }
 
 // FileInfo fixes an input file of a plan.

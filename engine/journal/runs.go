@@ -66,6 +66,34 @@ func (j *Journal) Runs(ctx context.Context) ([]engine.Result, error) {
 	return results, fault(j.path, rows.Err())
 }
 
+// LastRun returns when the last run of a job that succeeded on the portal was
+// planned: what changes from then on, that run has not seen. Zero if there is
+// none. A retry carries only what had failed, and what was undone is to be done
+// again: neither counts.
+func (j *Journal) LastRun(ctx context.Context, job, portal string) (time.Time, error) {
+	results, err := j.Runs(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	undone := map[string]bool{}
+	for _, res := range results { // the last one first
+		if res.Undoes != "" {
+			undone[res.Undoes] = true
+		}
+		if res.Job != job || res.Status != engine.StatusSucceeded || res.Undoes != "" || res.Retries != "" || undone[res.Run] {
+			continue
+		}
+		run, err := j.run(ctx, res.Run)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if h := run.Header(); h.Portal.ID == portal {
+			return h.Created, nil
+		}
+	}
+	return time.Time{}, nil
+}
+
 // Unfinished returns the runs that can be resumed, the last one first: those
 // that never ended, be their process dead ([Run.Crashed]) or not, and those
 // that stopped with changes still open.
