@@ -446,6 +446,10 @@ func (r *runner) settle(ctx context.Context, changes []*Change) error {
 // without a word (an unknown stage, an unreadable date).
 func (r *runner) done(c *Change, o Outcome) {
 	c.State, c.ID, c.Image = StateDone, o.ID, ""
+	if c.TypeID == TypeCall {
+		c.answered(o.Item)
+		return
+	}
 	entity := r.o.Catalog.EntityByType(c.TypeID)
 	if o.Item == nil || entity == nil {
 		return
@@ -508,6 +512,11 @@ func (r *runner) command(t *task) (Command, error) {
 		cmd.ID, c.ID = id, id
 	}
 	if c.Kind == KindDelete {
+		if c.TypeID == TypeCall { // what it is deleted by
+			for name, f := range c.Fields {
+				cmd.Fields[name] = f.Before
+			}
+		}
 		return cmd, nil // its fields are the image of before
 	}
 	for name, f := range c.Fields {

@@ -14,6 +14,10 @@ import (
 func (r *runner) askLost(q *inquiry, changes []*Change, now time.Time) error {
 	creates := map[lookup][]*Change{}
 	for _, c := range changes {
+		if c.TypeID == TypeCall && c.Kind == KindCreate {
+			r.lostCall(c, r.expired(c, now))
+			continue
+		}
 		if c.Kind == KindCreate {
 			k := lookup{c.TypeID, c.KeyField}
 			if c.KeyField == "" {

@@ -192,11 +192,37 @@ func (r *runner) askItems(q *inquiry, changes []*Change, now time.Time) error {
 				}
 			}
 		}
+		r.askLinks(q, entity, asked)
 		q.add(Lookup{Entity: entity, IDs: ids, Select: slices.Sorted(maps.Keys(names))}, func(found [][]Item) {
 			r.judgeItems(entity, asked, found, now)
 		})
 	}
 	return nil
+}
+
+// askLinks asks whether something links by now to items that are to go with
+// others: they were planned to because nothing else did.
+func (r *runner) askLinks(q *inquiry, entity *Entity, changes []*Change) {
+	going := map[int64]*Change{}
+	var ids []int64
+	for _, c := range changes {
+		if c.Kind == KindDelete && len(c.Needs) > 0 {
+			going[c.ID], ids = c, append(ids, c.ID)
+		}
+	}
+	lookups, _ := linkLookups(r.o.Catalog.linkers(), map[int][]int64{entity.TypeID: ids})
+	for _, l := range lookups {
+		q.add(l, func(found [][]Item) {
+			for i, id := range ids {
+				c := going[id]
+				for _, from := range found[i] {
+					if c.State == StatePlanned && !slices.Contains(c.Needs, deletionRef(l.Entity, from.ID)) {
+						c.State, c.Error = StateConflict, fmt.Sprintf("%s %d links to it by now", l.Entity.Name, from.ID)
+					}
+				}
+			}
+		})
+	}
 }
 
 // judgeItems settles changes of items, each item's in their order.

@@ -26,6 +26,7 @@ type Job struct {
 	Env        map[string]string // the environment's values of the names under env:
 	Includes   []FileInfo        // files with parts of the job
 	Mode       Mode
+	Fuse       bool      // changes of one item that follow each other go in one command
 	Schedule   *Schedule // nil: not scheduled
 	OnError    OnError
 	Guards     []*Predicate
@@ -121,7 +122,7 @@ func (s *StepSpec) Uses() []string {
 	for _, e := range s.allExprs() {
 		for _, u := range e.Uses() {
 			switch u.Name {
-			case "row", "params", "env", "now", "vars":
+			case "row", "params", "env", "now", "last_run", "vars":
 			default:
 				if !u.Optional { // client?.id is null where there is no client
 					add(u.Name)

@@ -21,23 +21,7 @@ func (c *Catalog) linkers() []*Entity {
 // findLinks returns the items of the portal that link to the given ones, of which
 // to has the ids by entity type.
 func findLinks(ctx context.Context, reader Reader, linkers []*Entity, to map[int][]int64) (map[ItemKey][]ItemKey, error) {
-	var lookups []Lookup
-	var types []int // of what each looks for links to
-	for _, e := range linkers {
-		for _, f := range e.linkFields() {
-			typeID, _ := f.linkedType()
-			ids := to[typeID]
-			if len(ids) == 0 {
-				continue
-			}
-			keys := make([][]any, len(ids))
-			for i, id := range ids {
-				keys[i] = []any{id}
-			}
-			lookups = append(lookups, Lookup{Entity: e, Match: []*Field{f}, Keys: keys})
-			types = append(types, typeID)
-		}
-	}
+	lookups, types := linkLookups(linkers, to)
 	linked := map[ItemKey][]ItemKey{}
 	if len(lookups) == 0 {
 		return linked, nil
@@ -55,6 +39,27 @@ func findLinks(ctx context.Context, reader Reader, linkers []*Entity, to map[int
 		}
 	}
 	return linked, nil
+}
+
+// linkLookups are the look-ups that find links to items, and of which type those
+// are.
+func linkLookups(linkers []*Entity, to map[int][]int64) (lookups []Lookup, types []int) {
+	for _, e := range linkers {
+		for _, f := range e.linkFields() {
+			typeID, _ := f.linkedType()
+			ids := to[typeID]
+			if len(ids) == 0 {
+				continue
+			}
+			keys := make([][]any, len(ids))
+			for i, id := range ids {
+				keys[i] = []any{id}
+			}
+			lookups = append(lookups, Lookup{Entity: e, Match: []*Field{f}, Keys: keys})
+			types = append(types, typeID)
+		}
+	}
+	return lookups, types
 }
 
 // linkFields are the fields by which items of an entity link to others. A single

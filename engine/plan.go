@@ -23,6 +23,8 @@ type Header struct {
 	Params    map[string]string  `json:"params,omitempty"`
 	Portal    PortalInfo         `json:"portal"`
 	PortalRef string             `json:"portal_ref,omitempty"` // the portal's name in the job or on the command line; never a URL
+	LastRun   time.Time          `json:"last_run,omitzero"`    // last_run in expressions; zero: null
+	Read      []PortalInfo       `json:"read,omitempty"`       // other portals that the plan's records come from
 	Created   time.Time          `json:"created"`
 	Expires   time.Time          `json:"expires"`
 	Files     []FileInfo         `json:"files,omitempty"`
@@ -31,6 +33,7 @@ type Header struct {
 	Parts     []Part             `json:"parts,omitempty"` // and what it consists of; plans of old have none
 	Rows      int                `json:"rows"`
 	Cleared   int                `json:"cleared,omitempty"` // fields that become empty
+	Fused     int                `json:"fused,omitempty"`   // changes that go with another one of their item
 	Summary   Counts             `json:"summary"`
 	Steps     []StepSummary      `json:"steps"`
 	Estimate  Estimate           `json:"estimate"`
@@ -45,6 +48,16 @@ type Header struct {
 	// Content is a digest over the changes without times and ids of plans:
 	// equal inputs have equal content.
 	Content string `json:"content"`
+}
+
+// lastRun is last_run as expressions see it. Portals note the time of a change in
+// whole seconds: those of the second in which that plan was made come again,
+// also where a condition says > and not >=.
+func (h *Header) lastRun(zone *time.Location) any {
+	if h.LastRun.IsZero() {
+		return nil
+	}
+	return h.LastRun.In(zone).Truncate(time.Second).Add(-time.Second)
 }
 
 // FileInfo fixes an input file of a plan.
@@ -124,6 +137,13 @@ type Draft interface {
 	Discard(ctx context.Context) error
 
 	Changes
+}
+
+// History is what earlier runs have done.
+type History interface {
+	// Called says whether a run on the portal with this id has made the call of a
+	// key, or may have, and none has taken it back since.
+	Called(ctx context.Context, portal, key string) (bool, error)
 }
 
 // Changes reads the changes of a plan or run.

@@ -21,9 +21,16 @@ type PlanOptions struct {
 	PortalRef string // the portal's name as the user gave it, never a URL
 	Catalogue Catalogue
 	Reader    Reader
+	// Elsewhere are the other portals that the job reads, by the names that
+	// [Job.Elsewhere] returns.
+	Elsewhere map[string]Elsewhere
 	Gauge     Gauge
 	Draft     Draft
-	Now       time.Time // frozen for the whole plan
+	History   History // nil: there were no runs
+	// LastRun returns when the last run of the job that succeeded on the portal
+	// with this id was planned, zero if none did. nil: none did.
+	LastRun func(ctx context.Context, portal string) (time.Time, error)
+	Now     time.Time // frozen for the whole plan
 	// Fence is how long after a create was sent the portal's lists may not show
 	// its item: as long as it may take effect. They follow by then. 0: lists
 	// are trusted.
@@ -41,24 +48,25 @@ type Planning struct {
 	Job     *Job
 	Now     time.Time
 
-	options  *PlanOptions
-	header   *Header
-	shape    *streamShape
-	spec     *StepSpec
-	index    *planIndex
-	pending  []*Change    // of this chunk
-	items    chunkItems   // held in this chunk
-	written  map[int]bool // entity types that earlier chunks change
-	dead     map[deadStep]string
-	steps    []StepSummary // in the order of the job
-	sums     *sums
-	storing  conc.WaitGroup // of the chunk before
-	storeErr error
-	matches  map[int][][]*Field // lists of fields that later steps match by, per entity type
-	files    []FileInfo
-	warned   map[string]bool
-	bad      map[string]int // records of this stream that can't be planned, by the step where they broke
-	broken   []string       // what steps forbid the plan to be applied for
+	options   *PlanOptions
+	elsewhere map[string]*Catalog // of the other portals that the job reads, by name
+	header    *Header
+	shape     *streamShape
+	spec      *StepSpec
+	index     *planIndex
+	pending   []*Change    // of this chunk
+	items     chunkItems   // held in this chunk
+	written   map[int]bool // entity types that earlier chunks change
+	dead      map[deadStep]string
+	steps     []StepSummary // in the order of the job
+	sums      *sums
+	storing   conc.WaitGroup // of the chunk before
+	storeErr  error
+	matches   map[int][][]*Field // lists of fields that later steps match by, per entity type
+	files     []FileInfo
+	warned    map[string]bool
+	bad       map[string]int // records of this stream that can't be planned, by the step where they broke
+	broken    []string       // what steps forbid the plan to be applied for
 }
 
 // deadStep names a step's part of a record that turned out not to be possible
@@ -76,17 +84,29 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
-	shapes, warnings, err := prepareJob(o.Job, catalog)
+	elsewhere, err := loadElsewhere(ctx, &o, catalog)
+	if err != nil {
+		return nil, err
+	}
+	shapes, warnings, err := prepareJob(o.Job, catalog, elsewhere)
 	if err != nil {
 		return nil, err
 	}
 	p := &Planning{
-		Reader: o.Reader, Catalog: catalog, Job: o.Job, Now: o.Now, options: &o,
+		Reader: o.Reader, Catalog: catalog, Job: o.Job, Now: o.Now, options: &o, elsewhere: elsewhere,
 		index: newPlanIndex(o.Draft), written: map[int]bool{}, dead: map[deadStep]string{},
 		sums: newSums(), matches: map[int][][]*Field{}, warned: map[string]bool{},
 	}
 	defer p.storing.Wait()
 	p.header = newHeader(&o, catalog, warnings)
+	if o.LastRun != nil {
+		if p.header.LastRun, err = o.LastRun(ctx, catalog.Portal.ID); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range o.Job.Elsewhere() {
+		p.header.Read = append(p.header.Read, elsewhere[name].Portal)
+	}
 	p.collectMatches(shapes)
 	for _, shape := range shapes {
 		if err := p.stream(ctx, shape); err != nil {
@@ -126,12 +146,10 @@ func newHeader(o *PlanOptions, c *Catalog, warnings []string) *Header {
 	if o.Retry != nil {
 		retries = o.Retry.Run
 	}
-	needs := o.Job.Needs()
-	needs.Linkers = false // who applies the plan need not know them
 	return &Header{
 		Format: PlanFormat, Retries: retries, Job: o.Job.Name, JobFile: o.Job.File, JobHash: o.Job.Hash, Includes: o.Job.Includes, Params: params,
 		Portal: c.Portal, PortalRef: o.PortalRef, Created: o.Now.UTC(), Expires: o.Now.UTC().Add(PlanLifetime),
-		Needs: needs, Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
+		Needs: o.Job.Needs(), Catalog: c.Fingerprint(), Parts: c.Parts(), OnError: o.Job.OnError, StepError: stepErrors, Warnings: warnings,
 	}
 }
 
@@ -271,6 +289,9 @@ func (p *Planning) commit(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Line, b.Line))
 	})
 	p.dropNetZero()
+	if p.Job.Fuse {
+		p.fuse()
+	}
 	for _, c := range p.pending {
 		if c.Kind.Writes() {
 			p.written[c.TypeID] = true
@@ -399,10 +420,18 @@ func (p *Planning) missing(r *Record, steps []string) string {
 	return ""
 }
 
+// JobEnv is what expressions see that is the same for all records.
+func (p *Planning) JobEnv() expression.Env {
+	return expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now, "last_run": p.header.lastRun(p.Now.Location())}
+}
+
 func (p *Planning) baseEnv(r *Record) expression.Env {
-	env := expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now}
+	env := p.JobEnv()
 	if p.shape.columned {
 		env["row"] = r.Row
+	}
+	if r.Abroad != nil {
+		env[p.shape.stream.Source.ID] = p.abroad(r)
 	}
 	p.addVars(env)
 	return env

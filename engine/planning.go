@@ -159,8 +159,30 @@ func (p *Planning) breakStep(r *Record, reason string) {
 
 // Create plans a new item and makes the record hold it.
 func (p *Planning) Create(r *Record, e *Entity, values map[string]FieldChange, external ExternalKey) *Change {
+	c, h := p.create(r, e, p.spec.ID, values, external)
+	r.Hold(p.spec.ID, h)
+	return c
+}
+
+// CreateBeside plans something new that stands beside an item. It is found again
+// by what it is, and by an external key where it can carry one.
+func (p *Planning) CreateBeside(r *Record, e *Entity, values map[string]FieldChange, external ExternalKey) *Held {
+	maker := p.spec.ID
+	if e.TypeID == TypeRequisite { // one record may need a requisite and its address
+		maker += ".requisite"
+	}
+	c, h := p.create(r, e, maker, values, external)
+	c.Match = e.Identity
+	if external.Field == "" {
+		c.ExternalKey = e.identity(values)
+	}
+	return h
+}
+
+// create plans something new. Its ref names the maker and the record.
+func (p *Planning) create(r *Record, e *Entity, maker string, values map[string]FieldChange, external ExternalKey) (*Change, *Held) {
 	c := p.change(r, KindCreate)
-	c.Entity, c.TypeID, c.Ref = e.Name, e.TypeID, p.spec.ID+"@"+r.Source
+	c.Entity, c.TypeID, c.Ref = e.Name, e.TypeID, maker+"@"+r.Source
 	c.Fields, c.ExternalKey, c.KeyField = values, external.Key, external.Field
 	c.Needs = refsIn(values)
 	now := make(map[string]any, len(values))
@@ -169,32 +191,8 @@ func (p *Planning) Create(r *Record, e *Entity, values map[string]FieldChange, e
 	}
 	h := &Held{Entity: e, Ref: c.Ref, Created: true, Now: now, changes: []*Change{c}}
 	p.items[h.key()] = h
-	r.Hold(p.spec.ID, h)
 	p.indexPlanned(h)
-	return c
-}
-
-// CreateBeside plans something new that stands beside an item. It is found again
-// by what it is, and by an external key where it can carry one.
-func (p *Planning) CreateBeside(r *Record, e *Entity, values map[string]FieldChange, external ExternalKey) *Held {
-	c := p.change(r, KindCreate)
-	c.Entity, c.TypeID, c.Ref = e.Name, e.TypeID, p.spec.ID+"@"+r.Source
-	if e.TypeID == TypeRequisite { // one record may need a requisite and its address
-		c.Ref = p.spec.ID + ".requisite@" + r.Source
-	}
-	c.Fields, c.Match, c.ExternalKey, c.KeyField = values, e.Identity, external.Key, external.Field
-	if external.Field == "" {
-		c.ExternalKey = e.identity(values)
-	}
-	c.Needs = refsIn(values)
-	now := make(map[string]any, len(values))
-	for name, f := range values {
-		now[name] = f.After
-	}
-	h := &Held{Entity: e, Ref: c.Ref, Created: true, Now: now, changes: []*Change{c}}
-	p.items[h.key()] = h
-	p.indexPlanned(h)
-	return h
+	return c, h
 }
 
 // Change plans a change of a held item's fields, or records that it already is

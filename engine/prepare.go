@@ -26,15 +26,16 @@ type Prepare struct {
 
 // streamShape is what planning knows of a stream once it is prepared.
 type streamShape struct {
-	stream   *Stream
-	columns  []string           // of a file; nil for a select
-	entities map[string]*Entity // by step id, of the items held
-	planned  map[string]bool    // step ids whose item may not exist yet
-	needs    map[string]map[string]bool
-	aliases  map[string]map[string]string // step id → name in expressions → REST name
-	vars     map[string]expression.Type   // nil: there are none, or not yet
-	columned bool
-	open     bool // the header could not be read: any column may be there
+	stream    *Stream
+	columns   []string           // of a file; nil for a select
+	entities  map[string]*Entity // by step id, of the items held
+	planned   map[string]bool    // step ids whose item may not exist yet
+	needs     map[string]map[string]bool
+	aliases   map[string]map[string]string // step id → name in expressions → REST name
+	vars      map[string]expression.Type   // nil: there are none, or not yet
+	columned  bool
+	elsewhere string // the other portal that the stream reads; "": the job's own
+	open      bool   // the header could not be read: any column may be there
 }
 
 func newStreamShape(s *Stream) *streamShape {
@@ -172,14 +173,18 @@ func (p *Prepare) scope() expression.Scope {
 		}
 	}
 	for id, e := range p.shape.entities {
-		s.Items[id] = itemScope(e)
+		typeOf := expressionType
+		if p.shape.elsewhere != "" && id == p.shape.stream.Source.ID {
+			typeOf = abroadType
+		}
+		s.Items[id] = itemScope(e, typeOf)
 	}
 	return s
 }
 
 // itemScope lists the names by which expressions may reach an item's fields:
 // REST names, original names and titles.
-func itemScope(e *Entity) *expression.Record {
+func itemScope(e *Entity, typeOf func(*Field) expression.Type) *expression.Record {
 	if e == nil {
 		return &expression.Record{Open: true}
 	}
@@ -187,7 +192,7 @@ func itemScope(e *Entity) *expression.Record {
 	for _, f := range e.Fields {
 		for _, name := range []string{f.Name, f.Upper, f.Title} {
 			if _, taken := fields[name]; name != "" && !taken {
-				fields[name] = expressionType(f)
+				fields[name] = typeOf(f)
 			}
 		}
 	}
@@ -282,7 +287,7 @@ func optionLabel(f *Field, v any) any {
 }
 
 // prepareJob resolves all streams of a job against a catalog.
-func prepareJob(job *Job, catalog *Catalog) ([]*streamShape, []string, error) {
+func prepareJob(job *Job, catalog *Catalog, elsewhere map[string]*Catalog) ([]*streamShape, []string, error) {
 	var problems Problems
 	var warnings []string
 	shapes := make([]*streamShape, 0, len(job.Streams))
@@ -291,7 +296,11 @@ func prepareJob(job *Job, catalog *Catalog) ([]*streamShape, []string, error) {
 		shapes = append(shapes, shape)
 		p := &Prepare{Job: job, Catalog: catalog, shape: shape, problems: &problems, warnings: &warnings}
 		p.common = &stream.Source.Common
+		if shape.elsewhere = stream.fromPortal(); shape.elsewhere != "" {
+			p.Catalog = elsewhere[shape.elsewhere]
+		}
 		stream.Source.Source.Prepare(p)
+		p.Catalog = catalog
 		p.compileVars()
 		for _, spec := range stream.Steps {
 			p.common = &spec.Common
@@ -322,7 +331,7 @@ func unresolved(problems Problems) error {
 	return once.Err()
 }
 
-// Needs says what of a portal the job names.
+// Needs says what of the portal that it writes to the job names.
 func (j *Job) Needs() Needs {
 	var n Needs
 	add := func(name string) {
@@ -333,7 +342,9 @@ func (j *Job) Needs() Needs {
 		}
 	}
 	for _, s := range j.Streams {
-		add(s.Source.Source.Makes())
+		if s.fromPortal() == "" {
+			add(s.Source.Source.Makes())
+		}
 		for _, step := range s.Steps {
 			add(step.Step.Makes())
 			if needer, ok := step.Step.(Needer); ok {
@@ -355,8 +366,9 @@ func (j *Job) Needs() Needs {
 }
 
 // Check holds a job against a portal's catalog without planning it. It reads
-// the headers of the job's files, but none of their rows.
-func Check(job *Job, catalog *Catalog) (warnings []string, err error) {
-	_, warnings, err = prepareJob(job, catalog)
+// the headers of the job's files, but none of their rows. The catalogs of the
+// other portals that it reads are by [Job.Elsewhere].
+func Check(job *Job, catalog *Catalog, elsewhere map[string]*Catalog) (warnings []string, err error) {
+	_, warnings, err = prepareJob(job, catalog, elsewhere)
 	return warnings, err
 }

@@ -15,6 +15,10 @@ type Record struct {
 	Key    string         // what makes the row the same row next time
 	Fault  string         // why the row can't be read, "" if it can
 
+	// Abroad is the item of another portal than the job writes to that the record
+	// is; nil for others. Expressions see it, and no step can change it.
+	Abroad *Item
+
 	held   map[string]*Held  // by step id
 	broken map[string]string // why a step has no item for the record, by step id
 	env    expression.Env

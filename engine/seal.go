@@ -268,7 +268,7 @@ func checkGuards(job *Job, h *Header, rows int) error {
 	counts["rows"], counts["cleared"] = rows, h.Cleared
 	var broken []string
 	for _, g := range job.Guards {
-		holds, err := g.Eval(expression.Env{"plan": counts, "params": job.Params, "env": job.Env, "now": h.Created})
+		holds, err := g.Eval(expression.Env{"plan": counts, "params": job.Params, "env": job.Env, "now": h.Created, "last_run": h.lastRun(h.Created.Location())})
 		switch {
 		case err != nil:
 			broken = append(broken, fmt.Sprintf("%q: %v", g.Source, err))

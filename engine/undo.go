@@ -76,7 +76,7 @@ type undoing struct {
 }
 
 // lasts counts what no plan can take back.
-type lasts struct{ robots, renewed, files, closed int }
+type lasts struct{ robots, renewed, files, closed, calls int }
 
 func (u *undoing) newHeader() *Header {
 	h := u.o.Header
@@ -125,12 +125,17 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 		}
 		key := ItemKey{TypeID: c.TypeID, ID: c.ID}
 		var undo *Change
-		switch c.Kind {
-		case KindCreate:
+		switch {
+		case c.TypeID == TypeCall && c.Kind == KindCreate:
+			undo = u.uncall(c)
+		case c.TypeID == TypeCall:
+			undo = u.inverse(c, KindNone)
+			undo.Reason = "a call that was taken back is not made again; run the job"
+		case c.Kind == KindCreate:
 			undo, err = u.remove(ctx, entity, c, now[key])
-		case KindDelete:
+		case c.Kind == KindDelete:
 			undo, err = u.remake(ctx, entity, c, now[key])
-		case KindUpdate, KindMove:
+		case c.Kind == KindUpdate, c.Kind == KindMove:
 			u.lasts.robots++
 			if made[c.Ref].State == StateDone {
 				err = u.recall(ctx, entity, c) // the whole item goes
@@ -183,6 +188,9 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 	ids, names := map[int]map[int64]time.Time{}, map[int]map[string]bool{}
 	var keys []ItemKey
 	for _, c := range page {
+		if c.TypeID == TypeCall {
+			continue // nothing of it can be read
+		}
 		if c.Kind != KindCreate && c.Kind != KindDelete && made[c.Ref].State == StateDone {
 			continue
 		}
@@ -629,6 +637,9 @@ func (u *undoing) sumUp(ctx context.Context) (err error) {
 	}
 	if n := u.lasts.renewed; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("the ids of %d items that are made again: they get new ones, and links from elsewhere to the old ones stay broken", n))
+	}
+	if n := u.lasts.calls; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("%d calls, for which the job names no method that undoes them", n))
 	}
 	if n := u.lasts.closed; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("the closing dates of %d items, which the portal set when they reached their last stage", n))

@@ -14,7 +14,7 @@ import (
 // fileKeys are the keys of a job file.
 func fileKeys() []string {
 	return []string{
-		"version", "name", "description", "portal", "params", "env", "vars", "mode", "schedule", "on_error", "guard", "notify", "steps", "tests",
+		"version", "name", "description", "portal", "params", "env", "vars", "mode", "fuse", "schedule", "on_error", "guard", "notify", "steps", "tests",
 	}
 }
 
@@ -28,6 +28,7 @@ func (d *decoder) file(root *node) {
 	d.job.Name = d.name(root, parts["name"])
 	d.job.Description = d.text(parts["description"], "description")
 	d.job.Portal = d.word(parts["portal"], "portal").Text
+	d.job.Fuse = parts["fuse"] != nil && d.choice(parts["fuse"], "fuse", "true", "false") == "true"
 	if mode := d.choice(parts["mode"], "mode", string(engine.ModeApply), string(engine.ModePlan)); mode != "" {
 		d.job.Mode = engine.Mode(mode)
 	}

@@ -20,6 +20,7 @@ type setting struct {
 	enum     []string
 	fallback string
 	required bool
+	nested   bool // parameters of a call
 	doc      string
 }
 
@@ -39,7 +40,7 @@ func fieldsOf(v reflect.Value) []setting {
 		case f.Tag.Get("object") != "" || f.Tag.Get("key") != "":
 			s := setting{
 				value: v.Field(i), object: f.Tag.Get("object"), key: f.Tag.Get("key"), fallback: f.Tag.Get("default"),
-				required: f.Tag.Get("required") == "true", doc: f.Tag.Get("doc"),
+				required: f.Tag.Get("required") == "true", nested: f.Tag.Get("nested") == "true", doc: f.Tag.Get("doc"),
 			}
 			if enum := f.Tag.Get("enum"); enum != "" {
 				s.enum = strings.Split(enum, ",")
@@ -94,7 +95,7 @@ func (d *stepDecoder) object(s setting, n *node) {
 	}
 	if n.shape == scalar && strings.TrimSpace(n.text) == "" || n.null {
 		wanted := map[string]string{
-			"entity": "the name of an entity, such as contact", "step": "the id of a step above", "value": "a value",
+			"entity": "the name of an entity, such as contact", "step": "the id of a step above", "value": "a value", "method": "the name of a REST method",
 		}
 		d.fault(d.verb.Pos, "", "%s needs %s", d.verb.Text, wanted[s.object])
 		return
@@ -134,6 +135,10 @@ func (d *stepDecoder) set(s setting, n *node) {
 	case **engine.Value:
 		*to = d.valueOf(n, name)
 	case *[]engine.FieldValue:
+		if s.nested {
+			*to = d.nestedValues(n, name, "")
+			return
+		}
 		*to = d.fieldValues(n, name)
 	case *[]engine.MatchList:
 		*to = d.matchLists(n, name)
@@ -221,6 +226,40 @@ func (d *stepDecoder) fieldValues(n *node, name string) []engine.FieldValue {
 			continue
 		}
 		fields = append(fields, engine.FieldValue{Field: p.key, Value: d.valueOf(p.value, p.key.Text)})
+	}
+	return fields
+}
+
+// nestedValues reads the parameters of a REST call, whose names get PHP's brackets
+// for what is below others: fields[TITLE].
+func (d *stepDecoder) nestedValues(n *node, name, path string) []engine.FieldValue {
+	if n.shape != mapping && n.shape != list {
+		if !n.faulty {
+			d.fault(n.pos, "write name: value lines below it", "%s is a mapping of parameters, not %s", name, n.describe())
+		}
+		return nil
+	}
+	var fields []engine.FieldValue
+	add := func(key engine.Word, value *node) {
+		at := key.Text
+		if path != "" {
+			at = path + "[" + key.Text + "]"
+		}
+		if value.shape == mapping || value.shape == list && slices.ContainsFunc(value.items, func(item *node) bool { return item.shape != scalar }) {
+			fields = append(fields, d.nestedValues(value, name, at)...)
+			return
+		}
+		fields = append(fields, engine.FieldValue{Field: engine.Word{Text: at, Pos: key.Pos}, Value: d.valueOf(value, at)})
+	}
+	for _, p := range n.pairs {
+		if strings.ContainsAny(p.key.Text, "$") {
+			d.fault(p.key.Pos, "write the name of a parameter", "a parameter of %s cannot be named by an expression", name)
+			continue
+		}
+		add(p.key, p.value)
+	}
+	for i, item := range n.items {
+		add(engine.Word{Text: strconv.Itoa(i), Pos: item.pos}, item)
 	}
 	return fields
 }

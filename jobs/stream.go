@@ -56,6 +56,7 @@ type made struct {
 	stream  *engine.Stream
 	entity  string // empty: it holds no item
 	planned bool
+	portal  string // another portal than the job writes to, that the item is on
 	pos     engine.Pos
 }
 
@@ -156,7 +157,14 @@ func (s *stepper) source(n *node, source engine.Source, d *stepDecoder) {
 	} else {
 		s.keyed = source.Makes() != ""
 	}
-	s.readsOwnWrites(source, d)
+	portal := ""
+	if from, ok := source.(engine.PortalSource); ok {
+		portal = from.FromPortal().Text
+		s.otherPortal(from.FromPortal())
+	}
+	if portal == "" {
+		s.readsOwnWrites(source, d)
+	}
 	scope := s.scope()
 	for _, p := range d.exprs {
 		s.compile(p, scope, spec.ID)
@@ -169,8 +177,15 @@ func (s *stepper) source(n *node, source engine.Source, d *stepDecoder) {
 		s.compile(p, scope, spec.ID)
 		spec.Exprs = append(spec.Exprs, p.expr)
 	}
-	s.ids[spec.ID] = made{stream: s.stream, entity: source.Makes(), pos: spec.Pos}
+	s.ids[spec.ID] = made{stream: s.stream, entity: source.Makes(), portal: portal, pos: spec.Pos}
 	s.openVars()
+}
+
+// otherPortal refuses a URL: what plans and reports call the portal by holds no secret.
+func (s *stepper) otherPortal(name engine.Word) {
+	if strings.ContainsAny(name.Text, "/{}") {
+		s.fault(name.Pos, "name it in bxflow.yaml, or in BXFLOW_PORTAL_NAME", "portal takes a name here, such as old")
+	}
 }
 
 // openRow is a row whose columns are not known yet. All cells are text.
@@ -274,6 +289,9 @@ func (s *stepper) target(step engine.Step, verb engine.Word, settings []setting)
 				"step %q belongs to another stream: it holds nothing for these records", word.Text)
 		case above.entity == "":
 			s.fault(word.Pos, expression.Suggest(word.Text, s.holders()), "step %q holds no item", word.Text)
+		case above.portal != "":
+			s.fault(word.Pos, "import what it should become on the job's own portal, and change that",
+				"step %q is on another portal, %s: it can only be read", word.Text, above.portal)
 		default:
 			s.writes[entityKey(above.entity)] = engine.Word{Text: above.entity, Pos: word.Pos}
 		}
@@ -296,7 +314,7 @@ func (s *stepper) target(step engine.Step, verb engine.Word, settings []setting)
 func (s *stepper) holders() []string {
 	var ids []string
 	for id, m := range s.ids {
-		if m.stream == s.stream && m.entity != "" {
+		if m.stream == s.stream && m.entity != "" && m.portal == "" {
 			ids = append(ids, id)
 		}
 	}

@@ -31,6 +31,7 @@ const (
 	onMake   moment = iota // fields of an item that is made
 	onChange               // fields of an item that there is
 	onEither
+	onImport // fields of an item that is made without automation: its history may be set
 )
 
 // newMapping resolves the names of fields and checks what can be checked
@@ -47,6 +48,10 @@ func newMapping(p *engine.Prepare, e *engine.Entity, fields []engine.FieldValue,
 			continue
 		}
 		switch {
+		case when == onImport && history(f):
+		case f.ReadOnly && history(f):
+			p.Problem(fv.Field.Pos, "an administrator may set it when an item is made: under on_create of an import with automation: off", "field %s is read-only", f.Name)
+			continue
 		case f.ReadOnly:
 			p.Problem(fv.Field.Pos, "the portal sets it itself", "field %s is read-only", f.Name)
 			continue
@@ -63,6 +68,16 @@ func newMapping(p *engine.Prepare, e *engine.Entity, fields []engine.FieldValue,
 		m = append(m, mapped{field: f, value: fv.Value})
 	}
 	return m
+}
+
+// history says whether the field tells who made, changed or moved an item, and
+// when. crm.item.import takes it from administrators.
+func history(f *engine.Field) bool {
+	switch f.Name {
+	case "createdTime", "createdBy", "updatedTime", "updatedBy", "movedTime", "movedBy":
+		return true
+	}
+	return false
 }
 
 // names are the REST names of the mapped fields.

@@ -61,7 +61,11 @@ func (s *Import) Prepare(p *engine.Prepare) {
 		return
 	}
 	s.fields = newMapping(p, s.entity, s.Fields, onEither)
-	s.onCreate = newMapping(p, s.entity, s.OnCreate, onMake)
+	made := onMake
+	if s.Automation == "off" {
+		made = onImport
+	}
+	s.onCreate = newMapping(p, s.entity, s.OnCreate, made)
 	s.place = newPlacement(p, s.entity, s.Category, s.Stage)
 	s.key = keyField(p, s.entity, s.ExternalKey)
 	needFor(p, p.ID(), s.entity, s.fields)

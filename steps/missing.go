@@ -40,7 +40,7 @@ func (s *Import) prepareMissing(p *engine.Prepare) {
 			m.scope.where = append(m.scope.where, t)
 		}
 	}
-	env := expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": time.Now()}
+	env := expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": time.Now(), "last_run": nil}
 	if _, at, err := m.scope.conditions(p.Catalog, env); err != nil {
 		p.Fail(at, err)
 	}
@@ -79,7 +79,7 @@ func (s *Import) Sweep(ctx context.Context, p *engine.Planning) iter.Seq2[[]*eng
 	return func(yield func([]*engine.Record, error) bool) {
 		m := &s.missing
 		m.seen, m.gone = 0, 0
-		where, _, err := m.scope.conditions(p.Catalog, expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now})
+		where, _, err := m.scope.conditions(p.Catalog, p.JobEnv())
 		if err != nil {
 			yield(nil, fmt.Errorf("missing_where: %w", err))
 			return
@@ -156,10 +156,10 @@ func (s *Import) PlanSweep(ctx context.Context, p *engine.Planning, chunk []*eng
 	}
 	for i, r := range chunk {
 		h := held[i]
-		switch {
-		case s.Missing == "delete":
+		switch s.Missing {
+		case "delete":
 			p.Delete(r, h, nil)
-		case s.Missing == "move":
+		case "move":
 			fields, err := s.missing.move.fields(p, r, h)
 			if err != nil {
 				p.Invalid(r, err.Error())

@@ -20,7 +20,8 @@ const chunkSize = 2500
 // Select begins a stream of the portal's items.
 type Select struct {
 	Entity engine.Word         `object:"entity"`
-	Where  []engine.FieldValue `key:"where" doc:"Conditions that all hold: a field, with an operator before it where it is not equality (<, <=, >, >=, !, %), and a value. category and stage take names."`
+	Where  []engine.FieldValue `key:"where" doc:"Conditions that all hold: a field, with an operator before it where it is not equality (<, <=, >, >=, !, %), and a value. category and stage take names. A comparison (<, <=, >, >=) with null is left out, as with last_run before the first run."`
+	Portal engine.Word         `key:"portal" doc:"Another portal than the job writes to, by its name: its items are read, and no step can change them. In expressions people are their e-mail, and list values, statuses, stages and categories their names; links stay the ids of that portal."`
 	Fields []engine.Word       `key:"fields" doc:"Further fields to be read. Those that the job uses are read anyway."`
 
 	id     string
@@ -41,6 +42,9 @@ func (*Select) Verb() string { return "select" }
 
 // Makes implements [engine.Source].
 func (s *Select) Makes() string { return s.Entity.Text }
+
+// FromPortal implements [engine.PortalSource].
+func (s *Select) FromPortal() engine.Word { return s.Portal }
 
 // Prepare implements [engine.Source].
 func (s *Select) Prepare(p *engine.Prepare) {
@@ -78,6 +82,9 @@ func (s *Select) test(p *engine.Prepare, fv engine.FieldValue) (test, bool) {
 	return t, t.field != nil
 }
 
+// compares says whether the condition asks for order, which null has none of.
+func (t test) compares() bool { return strings.ContainsAny(t.op, "<>") }
+
 // newTest takes a condition's key apart: the operator, and the field that
 // follows it.
 func newTest(key string) (t test, field string) {
@@ -103,13 +110,14 @@ func cutOperator(key string) (op, field string) {
 // Records implements [engine.Source].
 func (s *Select) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*engine.Record, error] {
 	return func(yield func([]*engine.Record, error) bool) {
-		where, _, err := s.conditions(p.Catalog, expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now})
+		reader, catalog := p.FromPortal(s.Portal.Text)
+		where, _, err := s.conditions(catalog, p.JobEnv())
 		if err != nil {
 			yield(nil, fmt.Errorf("step %s: where: %w", s.id, err))
 			return
 		}
 		var chunk []*engine.Record
-		for page, err := range p.Reader.Scan(ctx, s.entity, where, p.Fields(s.id)) {
+		for page, err := range reader.Scan(ctx, s.entity, where, p.Fields(s.id)) {
 			if err != nil {
 				yield(nil, fmt.Errorf("step %s: %w", s.id, err))
 				return
@@ -132,6 +140,11 @@ func (s *Select) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*e
 
 func (s *Select) record(item engine.Item) *engine.Record {
 	r := &engine.Record{Source: fmt.Sprintf("%s:%d", s.entity.Name, item.ID), Key: strconv.FormatInt(item.ID, 10)}
+	if s.Portal.Text != "" {
+		r.Key = r.Source
+		r.Source, r.Abroad = s.Portal.Text+"/"+r.Source, &item
+		return r
+	}
 	r.Hold(s.id, engine.NewHeld(s.entity, item))
 	return r
 }
@@ -145,6 +158,9 @@ func (s *Select) conditions(c *engine.Catalog, env expression.Env) ([]engine.Con
 		raw, err := t.value.Eval(env)
 		if err != nil {
 			return nil, t.value.Pos, errors.New(fieldFault(t.field, err))
+		}
+		if raw == nil && t.compares() {
+			continue // last_run, before the first
 		}
 		if t.name == "category" {
 			category = fmt.Sprint(raw)

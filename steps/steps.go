@@ -22,5 +22,6 @@ func All() []engine.StepKind {
 		{Verb: "delete", Doc: "Deletes a held item.", Step: func() engine.Step { return &Delete{} }},
 		{Verb: "address", Doc: "Gives a held contact, company or lead an address, or changes it.", Step: func() engine.Step { return &Address{} }},
 		{Verb: "comment", Doc: "Writes a comment into the timeline of a held item, once.", Step: func() engine.Step { return &Comment{} }},
+		{Verb: "call", Doc: "Calls a REST method for each record, once.", Step: func() engine.Step { return &Call{} }},
 	}
 }

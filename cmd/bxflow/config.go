@@ -32,10 +32,12 @@ type config struct {
 //	  app:
 //	    url: https://host/rest/
 //	    oauth: {client_id: local.1}
+//	  copy: {url: "sandbox:copy", empty: true}
 type portalConfig struct {
 	URL    string            `yaml:"url"`
 	Plan   string            `yaml:"plan"`
 	Limits map[string]string `yaml:"limits"`
+	Empty  bool              `yaml:"empty"` // a built-in sandbox begins without items
 	OAuth  *oauthConfig      `yaml:"oauth"`
 }
 

@@ -113,7 +113,15 @@ func TestExampleFolders(t *testing.T) {
 	}
 	for _, path := range folders {
 		folder, file := filepath.Base(filepath.Dir(path)), filepath.Base(path)
-		t.Run(folder, func(t *testing.T) {
+		if file == configName {
+			continue
+		}
+		name := strings.TrimSuffix(file, ".yaml")
+		plans := filepath.Join(folder, "plan.txt")
+		if name != folder { // one of several jobs of a folder
+			plans = filepath.Join(folder, name+".txt")
+		}
+		t.Run(folder+"/"+name, func(t *testing.T) {
 			t.Parallel()
 			dir := exampleDir(t)
 			if first, ok := after[folder]; ok {
@@ -123,7 +131,7 @@ func TestExampleFolders(t *testing.T) {
 			bxflow(t, dir, exitDone, "validate", job)
 			bxflow(t, dir, exitDone, "validate", job, "--portal", "sandbox")
 			plan := bxflow(t, dir, exitDone, "plan", job)
-			golden(t, filepath.Join(folder, "plan.txt"), strings.Join(normalLines(plan), "\n")+"\n")
+			golden(t, plans, strings.Join(normalLines(plan), "\n")+"\n")
 			if n := written(t, bxflow(t, dir, exitDone, "run", job, "--yes", "--format", "json")); n == 0 {
 				t.Error("the run wrote nothing; an example should show a change")
 			}

@@ -111,7 +111,7 @@ func checkDraft(name, path, text string, catalog *engine.Catalog) error {
 	if err != nil {
 		return err
 	}
-	_, err = engine.Check(job, catalog)
+	_, err = engine.Check(job, catalog, nil)
 	return err
 }
 

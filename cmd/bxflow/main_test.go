@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -9,7 +10,30 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if raced {
+		os.Exit(shipped(m))
+	}
 	testscript.Main(m, map[string]func(){"bxflow": main})
+}
+
+// shipped runs the tests with the program as it ships, since the race detector
+// makes each of its thousand starts slow. What the program does at once is tested
+// with it in the packages below.
+func shipped(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "bxflow-shipped-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-o", dir+"/", ".")
+	build.Env = append(os.Environ(), "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	if err := os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		panic(err)
+	}
+	return m.Run()
 }
 
 func TestScripts(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/journal"
 	"github.com/bxflow/bxflow/engine/portal"
 	"github.com/bxflow/bxflow/engine/sandbox"
@@ -82,18 +83,40 @@ func (a *app) openSandbox(t target) (*sandbox.Portal, error) {
 	if t.empty {
 		options.Seed = "empty"
 	}
-	if t.sandbox == wordSandbox {
+	if name := sandboxName(t.sandbox); name != "" || t.sandbox == wordSandbox {
 		dir, err := a.stateDir()
 		if err != nil {
 			return nil, err
 		}
-		options.DataFile = filepath.Join(dir, sandboxFile)
+		file := sandboxFile
+		if name != "" {
+			file = "sandbox-" + name + ".data"
+		}
+		options.DataFile = filepath.Join(dir, file)
 	}
 	box, err := sandbox.New(options)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	return box, nil
+}
+
+// openElsewhere opens the other portals that a job reads, each under its own
+// limits.
+func (a *app) openElsewhere(job *engine.Job) (map[string]engine.Elsewhere, error) {
+	portals := map[string]engine.Elsewhere{}
+	for _, name := range job.Elsewhere() {
+		t, err := a.resolveName(name, job.Dir)
+		if err != nil {
+			return nil, err
+		}
+		s, err := a.open(t)
+		if err != nil {
+			return nil, err
+		}
+		portals[name] = engine.Elsewhere{Catalogue: s, Reader: s}
+	}
+	return portals, nil
 }
 
 // openJournal returns the journal of the state folder.

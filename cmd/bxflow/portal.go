@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -265,77 +264,4 @@ func portalUsers(ctx context.Context, s *session, _ []string) (report.List, erro
 		l.Rows = append(l.Rows, []any{u.Name, u.Email, u.ID, u.Active})
 	}
 	return l, nil
-}
-
-func newPortalItemCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "item ENTITY ID",
-		Short:   "Show one item, with names beside the ids in its fields",
-		Example: "  bxflow portal item contact 1 --portal sandbox",
-		Args:    cobra.ExactArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := a.formats("text", "json", "csv"); err != nil {
-				return err
-			}
-			id, err := strconv.ParseInt(args[1], 10, 64)
-			if err != nil || id <= 0 {
-				return usage("%q is not the id of an item", args[1])
-			}
-			return a.withPortal(c.Context(), func(ctx context.Context, s *session) error {
-				l, err := portalItem(ctx, s, args[0], id)
-				if err != nil {
-					return err
-				}
-				return a.list(l)
-			})
-		},
-	}
-}
-
-// portalItem lists the fields of an item that are not empty.
-func portalItem(ctx context.Context, s *session, entity string, id int64) (report.List, error) {
-	l := report.List{Columns: []string{"field", "title", "value", "name"}}
-	catalog, e, err := s.entity(ctx, entity, true)
-	if err != nil {
-		return l, err
-	}
-	names := make([]string, len(e.Fields))
-	for i, f := range e.Fields {
-		names[i] = f.Name
-	}
-	items, err := s.Get(ctx, e, []int64{id}, names)
-	if err != nil {
-		return l, err
-	}
-	item, ok := items[id]
-	if !ok {
-		return l, fmt.Errorf("%s %d: there is none, or the webhook's user may not see it", e.Name, id)
-	}
-	for _, f := range e.Fields {
-		v := item.Fields[f.Name]
-		if v == nil {
-			continue
-		}
-		l.Rows = append(l.Rows, itemRow(catalog, e, f, v))
-	}
-	return l, nil
-}
-
-// itemRow is a field of an item that has a value.
-func itemRow(catalog *engine.Catalog, e *engine.Entity, f *engine.Field, v any) []any {
-	if b, ok := v.(bool); ok {
-		return []any{f.Name, f.Title, answer(b), ""}
-	}
-	return []any{f.Name, f.Title, report.Plain(v), report.Name(catalog, e.TypeID, f.Name, v)}
-}
-
-// answer is the value of a yes/no field, where no is a value as yes is.
-type answer bool
-
-// String is the answer in words.
-func (a answer) String() string {
-	if a {
-		return "yes"
-	}
-	return "no"
 }

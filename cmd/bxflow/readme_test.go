@@ -22,24 +22,27 @@ import (
 const top = "../.."
 
 // readme is the text of README.md.
-func readme(t *testing.T) string {
+func readme(t *testing.T) string { return page(t, "README.md") }
+
+// page is the text of one of the pages at the top.
+func page(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(top, "README.md"))
+	text, err := os.ReadFile(filepath.Join(top, name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// fenced lists the blocks of README.md in a language.
-func fenced(t *testing.T, language string) []string {
+// fenced lists the blocks of a page in a language.
+func fenced(t *testing.T, text, language string) []string {
 	t.Helper()
 	var blocks []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(readme(t), -1) {
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
 		blocks = append(blocks, m[1])
 	}
 	if len(blocks) == 0 {
-		t.Fatalf("README.md has no block of %s", language)
+		t.Fatalf("there is no block of %s", language)
 	}
 	return blocks
 }
@@ -48,8 +51,13 @@ func fenced(t *testing.T, language string) []string {
 // last in one folder, and compares what is printed.
 func TestReadme_transcripts(t *testing.T) {
 	t.Parallel()
+	checkTranscripts(t, readme(t))
+}
+
+func checkTranscripts(t *testing.T, text string) {
+	t.Helper()
 	dir := exampleDir(t)
-	for _, block := range fenced(t, "console") {
+	for _, block := range fenced(t, text, "console") {
 		commands, want := transcript(block)
 		got := typeIn(t, dir, commands)
 		for i, command := range commands {
@@ -149,7 +157,7 @@ func tails(lines []string) [][]string {
 func TestReadme_job(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, block := range fenced(t, "yaml") {
+	for _, block := range fenced(t, readme(t), "yaml") {
 		if strings.Contains(block, "version: 1\n") {
 			writeFile(t, filepath.Join(dir, "companies.yaml"), block)
 		}
@@ -217,7 +225,7 @@ func TestReadme_verbs(t *testing.T) {
 // tags reads what a kind's settings are called in a job file; what must be given
 // is bold.
 func tags(kind reflect.Type) (object string, keys []string) {
-	objects := map[string]string{"entity": "an entity", "step": "a step's item", "value": "a file"}
+	objects := map[string]string{"entity": "an entity", "step": "a step's item", "value": "a file", "method": "a REST method"}
 	for f := range kind.Fields() {
 		if f.Anonymous {
 			inner, more := tags(f.Type)
@@ -234,6 +242,34 @@ func tags(kind reflect.Type) (object string, keys []string) {
 		}
 	}
 	return object, keys
+}
+
+// TestReadme_parity runs the commands of the table of bitrixUtils' functions; the
+// jobs that it links to are run by TestExampleFolders.
+func TestReadme_parity(t *testing.T) {
+	t.Parallel()
+	_, rest, _ := strings.Cut(readme(t), "## Coming from bitrixUtils\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	dir := exampleDir(t)
+	commands := regexp.MustCompile("`(bxflow [^`]+)`").FindAllStringSubmatch(section, -1)
+	if len(commands) < 8 {
+		t.Fatalf("the table has %d commands", len(commands))
+	}
+	for _, m := range commands {
+		if out := bxflow(t, dir, exitDone, strings.Fields(m[1])[1:]...); out == "" && !strings.Contains(m[1], "--out") {
+			t.Errorf("%s prints nothing", m[1])
+		}
+	}
+	for _, name := range []string{"cards.csv", "theirs.csv"} {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || strings.Count(string(text), "\n") < 2 {
+			t.Errorf("%s holds %q: %v", name, text, err)
+		}
+	}
+	for _, link := range regexp.MustCompile(`\]\((examples/[^)]+)\)`).FindAllStringSubmatch(section, -1) {
+		if _, err := os.Stat(filepath.Join(top, link[1])); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // TestReadme_functions compares the list of functions with those that there are.
@@ -276,7 +312,7 @@ func TestReadme_source(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, block := range fenced(t, "go") {
+	for _, block := range fenced(t, readme(t), "go") {
 		if !strings.Contains(string(source), block) {
 			t.Errorf("not in steps/move.go as README.md shows it:\n%s", block)
 		}
@@ -293,6 +329,41 @@ func TestReadme_links(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(top, path)); err != nil {
 			t.Errorf("README.md: link: %v", err)
+		}
+	}
+}
+
+// TestReadme_portuguese holds the Portuguese page against the program and the
+// English one: its commands, its transcripts, its verbs, its job.
+func TestReadme_portuguese(t *testing.T) {
+	t.Parallel()
+	text := page(t, "README.pt-BR.md")
+	checkTranscripts(t, text)
+	typed := regexp.MustCompile(`(?m)^    go .*$`)
+	if diff := cmp.Diff(typed.FindAllString(readme(t), 2), typed.FindAllString(text, 2)); diff != "" {
+		t.Errorf("the two commands (-README.md +README.pt-BR.md):\n%s", diff)
+	}
+	var verbs, want []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+)` \\|").FindAllStringSubmatch(text, -1) {
+		verbs = append(verbs, m[1])
+	}
+	for _, kind := range steps.All() {
+		want = append(want, kind.Verb)
+	}
+	slices.Sort(verbs)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, verbs); diff != "" {
+		t.Errorf("verbs (-steps.All +README.pt-BR.md):\n%s", diff)
+	}
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "clientes.yaml"), fenced(t, text, "yaml")[0])
+	writeFile(t, filepath.Join(dir, "clientes.csv"), "cpf;nome;celular;rua;cidade;cep;pago\n529.982.247-25;Ana;(11) 98765-4321;Rua 1;Recife;50000-000;sim\n")
+	if n := written(t, bxflow(t, dir, exitDone, "run", "clientes.yaml", "--yes", "--format", "json")); n != 5 {
+		t.Errorf("its job wrote %d changes, want 5", n)
+	}
+	for _, m := range regexp.MustCompile(`\]\(([^)#:]+)[^)]*\)`).FindAllStringSubmatch(text, -1) {
+		if _, err := os.Stat(filepath.Join(top, m[1])); err != nil {
+			t.Errorf("link: %v", err)
 		}
 	}
 }

@@ -16,12 +16,14 @@ import (
 const (
 	wordSandbox = "sandbox"        // its contents live in the state folder
 	wordMemory  = "sandbox:memory" // its contents end with the program
+	// sandbox:NAME is one more, with contents of its own in the state folder.
+	wordNamed = "sandbox:"
 )
 
 // target is the portal that a command works on, before anything is sent.
 type target struct {
 	ref     string // as it was named: a name or a word for the sandbox, never a URL
-	sandbox string // wordSandbox or wordMemory; empty: the portal at address
+	sandbox string // wordSandbox, wordMemory or wordNamed with a name; empty: the portal at address
 	address portal.Address
 	app     *portal.Application // that calls it; nil: a webhook
 	limits  portal.Limits
@@ -59,6 +61,16 @@ func (a *app) resolve(ofJob, dir string) (target, error) {
 	return t, err
 }
 
+// resolveName finds a portal that a job names beside its own.
+func (a *app) resolveName(name, dir string) (target, error) {
+	t, described, err := a.locate(name, dir)
+	if err != nil {
+		return target{}, err
+	}
+	t.limits, err = a.limits(described)
+	return t, err
+}
+
 // locate turns a word, a URL or a name into a portal, and says what bxflow.yaml
 // has on it.
 func (a *app) locate(value, dir string) (target, *portalConfig, error) {
@@ -77,7 +89,7 @@ func (a *app) locate(value, dir string) (target, *portalConfig, error) {
 		return target{}, nil, err
 	}
 	if isSandbox(raw) {
-		return target{ref: value, sandbox: raw}, described, nil
+		return target{ref: value, sandbox: raw, empty: described != nil && described.Empty}, described, nil
 	}
 	if described != nil && described.OAuth != nil {
 		t, err := a.application(value, raw, *described.OAuth)
@@ -90,7 +102,18 @@ func (a *app) locate(value, dir string) (target, *portalConfig, error) {
 	return target{ref: value, address: address}, described, nil
 }
 
-func isSandbox(value string) bool { return value == wordSandbox || value == wordMemory }
+func isSandbox(value string) bool {
+	return value == wordSandbox || value == wordMemory || sandboxName(value) != ""
+}
+
+// sandboxName is the name in sandbox:NAME, "" in other words.
+func sandboxName(value string) string {
+	name, ok := strings.CutPrefix(value, wordNamed)
+	if !ok || value == wordMemory || !regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`).MatchString(name) {
+		return ""
+	}
+	return name
+}
 
 // named looks a portal's name up: in BXFLOW_PORTAL_NAME, in the file named by
 // BXFLOW_PORTAL_NAME_FILE, in bxflow.yaml.

@@ -40,6 +40,7 @@ func newRunsCommand(a *app) *cobra.Command {
 
 type showFlags struct {
 	failed    bool
+	result    bool
 	conflicts bool
 	rows      int
 	step      string
@@ -56,7 +57,8 @@ and _error: mend the file and read it again. Cells that a spreadsheet would run 
 a formula begin with an apostrophe, which read takes away again.`,
 		Example: `  bxflow show
   bxflow show --failed --format csv > failed.csv
-  bxflow show --conflicts --format csv > conflicts.csv`,
+  bxflow show --conflicts --format csv > conflicts.csv
+  bxflow show --result > result.csv`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			prefix := ""
@@ -68,6 +70,7 @@ a formula begin with an apostrophe, which read takes away again.`,
 	}
 	f := c.Flags()
 	f.BoolVar(&flags.failed, "failed", false, "only what failed, all of it")
+	f.BoolVar(&flags.result, "result", false, "a CSV of all rows: the source columns, and for each step the item's id and the outcome")
 	f.BoolVar(&flags.conflicts, "conflicts", false, "only the conflicts: each field as it was in the plan, is now, and was to be")
 	f.IntVar(&flags.rows, "rows", 20, "how many failures the text shows; 0: all")
 	f.StringVar(&flags.step, "step", "", "with --failed or --conflicts: only this `step`")
@@ -79,8 +82,10 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 		return err
 	}
 	switch {
-	case a.flags.format == "csv" && !flags.failed && !flags.conflicts:
-		return usage("--format csv is for --failed, the failed rows, and for --conflicts")
+	case flags.result && (flags.failed || flags.conflicts || a.flags.format == "json"):
+		return usage("--result is a CSV of all rows; leave --failed, --conflicts and --format json out")
+	case a.flags.format == "csv" && !flags.failed && !flags.conflicts && !flags.result:
+		return usage("--format csv is for --result, all rows, for --failed, the failed ones, and for --conflicts")
 	case flags.failed && flags.conflicts:
 		return usage("--failed has the conflicts, too; leave one of the two out")
 	}
@@ -98,6 +103,8 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 	}
 	failed := report.FailedChanges(ctx, run, flags.step)
 	switch {
+	case flags.result:
+		return a.showResult(ctx, run)
 	case flags.conflicts && a.flags.format == "csv":
 		return report.ConflictsCSV(a.stdout, report.Conflicts(failed))
 	case flags.conflicts && a.flags.format == "json":
@@ -168,6 +175,17 @@ func (a *app) showFailedRows(ctx context.Context, run *journal.Run, step string)
 		a.log.Warn("some failures are not of a file's row; show --failed lists them", "count", others)
 	}
 	return err
+}
+
+// showResult prints all rows of a run and what became of them.
+func (a *app) showResult(ctx context.Context, run *journal.Run) error {
+	h := *run.Header()
+	if isTerminal(a.stdout) {
+		h.Files = readable(h.Files)
+	}
+	return report.ResultCSV(a.stdout, &h, run.Changes(ctx, engine.Filter{}), func(refs []string) (map[string]engine.Made, error) {
+		return run.Made(ctx, refs)
+	})
 }
 
 // readable are the files as a terminal can show them.

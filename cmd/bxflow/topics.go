@@ -101,6 +101,7 @@ without any of them it is the built-in sandbox. It is one of
 
   sandbox           the built-in sandbox, kept in the state folder
   sandbox:memory    the same, forgotten at the end
+  sandbox:copy      one more that is kept, named in small letters
   https://host/rest/1/secret/
                     a webhook's URL (http only to this machine)
   main              a name: looked up in BXFLOW_PORTAL_MAIN, then in the file
@@ -115,6 +116,7 @@ A bxflow.yaml says what there is to say of portals:
       url: https://big.example/rest/1/secret/
       plan: enterprise              # 5 requests a second after a burst of 250
       limits: {request: 60s, operating: 480s, window: 10m}
+    copy: {url: "sandbox:copy", empty: true}   # begins without items
 
 The limits are rate (requests a second) and burst, operating (execution time of
 a method) in a window, and request (how long one request may run). --limits sets

@@ -128,7 +128,17 @@ func (a *app) validateFile(ctx context.Context, path string) (*engine.Job, []str
 	if err != nil {
 		return job, warnings, err
 	}
-	online, err := engine.Check(job, catalog)
+	portals, err := a.openElsewhere(job)
+	if err != nil {
+		return job, warnings, err
+	}
+	elsewhere := map[string]*engine.Catalog{}
+	for name, p := range portals {
+		if elsewhere[name], err = p.Catalogue.Catalog(ctx, job.NeedsFrom(name)); err != nil {
+			return job, warnings, fmt.Errorf("portal %s: %w", name, err)
+		}
+	}
+	online, err := engine.Check(job, catalog, elsewhere)
 	return job, append(warnings, online...), err
 }
 

@@ -103,7 +103,7 @@ func children(node ast.Node) []ast.Node {
 func (a *analysis) identifier(n *ast.IdentifierNode) {
 	name := n.Value
 	switch {
-	case slices.Contains(a.locals, name), name == nameNull:
+	case slices.Contains(a.locals, name), name == nameNull, name == nameLast:
 	case name == nameNow:
 		a.usesNow = true
 	case a.record(name) != nil:
@@ -343,7 +343,7 @@ func (a *analysis) sample(name string) string {
 
 // names lists everything that may stand by itself or before a dot.
 func (a *analysis) names() []string {
-	names := append([]string{nameNow, nameNull, nameParams}, a.locals...)
+	names := append([]string{nameNow, nameLast, nameNull, nameParams}, a.locals...)
 	if len(a.scope.Env) > 0 {
 		names = append(names, nameEnv)
 	}

@@ -29,6 +29,7 @@ const (
 	nameVars   = "vars"
 	namePlan   = "plan"
 	nameNow    = "now"
+	nameLast   = "last_run"
 	nameNull   = "null"
 )
 
@@ -136,6 +137,7 @@ func configure(scope Scope, table map[string]function) *conf.Config {
 func environment(scope Scope) types.Map {
 	env := types.Map{
 		nameNow:    types.TypeOf(time.Time{}),
+		nameLast:   types.Any, // null before the first
 		nameParams: recordType(&Record{Fields: scope.Params}),
 		nameEnv:    recordType(envRecord(scope.Env)),
 	}
@@ -339,7 +341,7 @@ func CheckName(name string) error {
 	switch name {
 	case "":
 		return fmt.Errorf("%q is empty; use letters, digits and underscores", name)
-	case nameRow, nameParams, nameEnv, nameVars, namePlan, nameNow, nameNull,
+	case nameRow, nameParams, nameEnv, nameVars, namePlan, nameNow, nameLast, nameNull,
 		"nil", "true", "false", "not", "and", "or", "in", "let", "if", "else", "matches", "contains", "startsWith", "endsWith":
 		return fmt.Errorf("%q is a word of the expression language; choose another name", name)
 	}

@@ -86,7 +86,8 @@ type Scope struct {
 	Plan    *Record         // the plan's figures; nil everywhere but in guards
 }
 
-// Env holds the values of one evaluation: "now" (a [time.Time]; its location is the zone of dates), "row", "params",
+// Env holds the values of one evaluation: "now" (a [time.Time]; its location is the zone of dates), "last_run" (the same, or
+// nil), "row", "params",
 // "env", "vars", "plan" and one entry for each step id, each of them a map[string]any or map[string]string. A step that holds
 // no item for this record has no entry. The "id" of an item that does not exist yet is a [Ref]. A variable that could not be worked out is an error.
 type Env map[string]any

@@ -2,7 +2,9 @@ package journal
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,6 +64,34 @@ func (j *Journal) Runs(ctx context.Context) ([]engine.Result, error) {
 		results = append(results, res)
 	}
 	return results, fault(j.path, rows.Err())
+}
+
+// LastRun returns when the last run of a job that succeeded on the portal was
+// planned: what changes from then on, that run has not seen. Zero if there is
+// none. A retry carries only what had failed, and what was undone is to be done
+// again: neither counts.
+func (j *Journal) LastRun(ctx context.Context, job, portal string) (time.Time, error) {
+	results, err := j.Runs(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	undone := map[string]bool{}
+	for _, res := range results { // the last one first
+		if res.Undoes != "" {
+			undone[res.Undoes] = true
+		}
+		if res.Job != job || res.Status != engine.StatusSucceeded || res.Undoes != "" || res.Retries != "" || undone[res.Run] {
+			continue
+		}
+		run, err := j.run(ctx, res.Run)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if h := run.Header(); h.Portal.ID == portal {
+			return h.Created, nil
+		}
+	}
+	return time.Time{}, nil
 }
 
 // Unfinished returns the runs that can be resumed, the last one first: those
@@ -124,4 +154,16 @@ func (j *Journal) InDoubt(ctx context.Context, portal string) (time.Time, error)
 		return time.Time{}, fault(j.path, err)
 	}
 	return time.UnixMilli(sent), nil
+}
+
+// Called implements [engine.History].
+func (j *Journal) Called(ctx context.Context, portal, key string) (bool, error) {
+	var kind string
+	err := j.db.QueryRowContext(ctx, `SELECT c.kind FROM changes AS c INDEXED BY changes_called JOIN runs ON runs.plan = c.plan
+		WHERE c.type_id = -3 AND c.external_key <> '' AND c.external_key = ? AND runs.portal = ? AND c.state IN ('done', 'quarantined')
+		ORDER BY c.sent_at DESC, c.plan DESC LIMIT 1`, key, portal).Scan(&kind)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return kind == string(engine.KindCreate), fault(j.path, err)
 }

@@ -31,6 +31,9 @@ func methodsBeside(e *engine.Entity) besideMethods {
 // besideCall writes a command on what stands beside an item.
 func besideCall(command engine.Command) (call, error) {
 	e := command.Entity
+	if e.TypeID == engine.TypeCall {
+		return rawCall(command)
+	}
 	methods := methodsBeside(e)
 	fields, err := besideFields(command)
 	if err != nil {
@@ -106,6 +109,13 @@ func goneBeside(command engine.Command, fault *Error) bool {
 
 // findBeside is a look-up among what stands beside items.
 func (c *Client) findBeside(ctx context.Context, l engine.Lookup) ([][]engine.Item, error) {
+	if l.Entity.TypeID == engine.TypeCall { // of which the portal knows nothing: they are taken for what the journal says
+		found := make([][]engine.Item, len(l.IDs))
+		for i, id := range l.IDs {
+			found[i] = []engine.Item{{ID: id, Fields: map[string]any{}}}
+		}
+		return found, nil
+	}
 	if len(l.IDs) > 0 && l.Entity.TypeID == engine.TypeComment {
 		return c.commentsByID(ctx, l)
 	}

@@ -65,6 +65,8 @@ func (c *Client) loadCatalog(ctx context.Context, needs engine.Needs) (*engine.C
 		switch name {
 		case engine.BesideComments:
 			catalog.Beside = append(catalog.Beside, engine.Comments())
+		case engine.BesideCalls:
+			catalog.Beside = append(catalog.Beside, engine.Calls())
 		case engine.BesideAddresses:
 			catalog.Beside = append(catalog.Beside, engine.Requisites(l.presets()), engine.Addresses())
 		}

@@ -201,6 +201,11 @@ func (w *writing) settle(at int, r reply) {
 	if command.Kind == engine.CommandDelete {
 		return
 	}
+	if command.Entity.TypeID == engine.TypeCall {
+		o.Item = settleCall(command, r.Result.Value)
+		o.ID = o.Item.ID
+		return
+	}
 	if command.Entity.Beside() {
 		id, ok := settleBeside(command, r.Result.Value)
 		if o.ID = id; !ok {

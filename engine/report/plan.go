@@ -54,6 +54,9 @@ func fields(c *engine.Change) []string {
 func (p Plan) told(c *engine.Change) []string {
 	n := names{p.Catalog}
 	keys := slices.DeleteFunc(fields(c), func(name string) bool {
+		if c.TypeID == engine.TypeCall {
+			return name == "id" // a number of bxflow's own
+		}
 		if c.Kind == engine.KindDelete { // the whole item goes; what it is called is enough
 			return name != "title" && name != "name" && name != "lastName"
 		}

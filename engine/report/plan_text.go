@@ -162,6 +162,9 @@ func (t Terminal) number(n int, c colour) string {
 func (p *planText) remarks() {
 	h := p.Header
 	var lines []string
+	if h.Fused > 0 {
+		lines = append(lines, fmt.Sprintf("%s with an earlier one of the same item (fuse).", pluralVerb(h.Fused)))
+	}
 	if h.Cleared > 0 {
 		lines = append(lines, p.paint(yellow, cleared(h.Cleared)))
 	}
@@ -193,6 +196,13 @@ func cleared(n int) string {
 		return "1 field becomes empty."
 	}
 	return fmt.Sprintf("%d fields become empty.", n)
+}
+
+func pluralVerb(n int) string {
+	if n == 1 {
+		return "1 change goes"
+	}
+	return fmt.Sprintf("%d changes go", n)
 }
 
 // estimate says what the plan takes, and why not less.

@@ -40,7 +40,7 @@ func TestFaultMix(t *testing.T) {
 	rows, days := 3000, 1
 	switch {
 	case long():
-		rows, days = 20_000, 4
+		rows, days = 20_000, 12
 	case raced:
 		rows = 500
 	}
