@@ -18,7 +18,7 @@ const (
 	// believed is how long a sight is believed in any case: about the time that
 	// believedBatches take at the rate of a portal in the cloud.
 	believed        = 20 * time.Second
-	believedBatches = 40
+	believedBatches = 44
 	// believedLongest is how long at the most, however few batches left.
 	believedLongest = 5 * time.Minute
 

@@ -22,7 +22,10 @@ import (
 const top = "../.."
 
 // readme is the text of README.md.
-func readme(t *testing.T) string { return page(t, "README.md") }
+func readme(t *testing.T) string {
+	t.Helper()
+	return page(t, "README.md")
+}
 
 // page is the text of one of the pages at the top.
 func page(t *testing.T, name string) string {

@@ -163,7 +163,7 @@ func (p *planText) remarks() {
 	h := p.Header
 	var lines []string
 	if h.Fused > 0 {
-		lines = append(lines, fmt.Sprintf("%s with an earlier one of the same item (fuse).", pluralVerb(h.Fused)))
+		lines = append(lines, pluralVerb(h.Fused)+" with an earlier one of the same item (fuse).")
 	}
 	if h.Cleared > 0 {
 		lines = append(lines, p.paint(yellow, cleared(h.Cleared)))
