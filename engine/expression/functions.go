@@ -1,6 +1,11 @@
 package expression
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // FunctionDoc describes a function that expressions may call.
 type FunctionDoc struct {
@@ -82,6 +87,15 @@ func valueFunctions() []function {
 		},
 		{
 			doc: FunctionDoc{
+				"pick", "pick(value, choices, fallback?)",
+				"What a map has for the value, in any case; a value that it has not is an error, or gives the fallback.",
+				`pick("new", {"New": "Novo", "Won": "Ganho"}) gives "Novo"`,
+			},
+			min: 2, max: 3, types: []any{new(func(any, any) any), new(func(any, any, any) any)},
+			call: pick,
+		},
+		{
+			doc: FunctionDoc{
 				"omit", "omit()",
 				"Leaves the field as it is; it must be the whole value of the field.", `row.x == "" ? omit() : row.x`,
 			},
@@ -97,6 +111,31 @@ func valueFunctions() []function {
 			call: hash,
 		},
 	}
+}
+
+// pick looks a value up in a map. A blank value stays blank.
+func pick(args ...any) (any, error) {
+	choices, ok := args[1].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("pick needs a map to choose from, such as {\"New\": \"Novo\"}, not %T", args[1])
+	}
+	if isBlank(args[0]) {
+		return "", nil
+	}
+	name := strings.TrimSpace(fmt.Sprint(args[0]))
+	if v, ok := choices[name]; ok {
+		return v, nil
+	}
+	keys := slices.Sorted(maps.Keys(choices))
+	for _, key := range keys {
+		if strings.EqualFold(strings.TrimSpace(key), name) {
+			return choices[key], nil
+		}
+	}
+	if len(args) == 3 {
+		return args[2], nil
+	}
+	return nil, fmt.Errorf("there is nothing to pick for %q; %s", name, Suggest(name, keys))
 }
 
 // builtins are the functions of expr-lang that are left in: all that is pure, bounded and of use for a row.

@@ -18,6 +18,9 @@ func TestFunctions_giveValues(t *testing.T) {
 	tests := map[string]any{
 		`digits("+55 (11) 9-8765")`:          "551198765",
 		`digits("")`:                         "",
+		`pick(" ", {"a": "b"})`:              "",
+		`pick("A ", {"a": "b"})`:             "b",
+		`pick("c", {"a": "b"}, "d")`:         "d",
 		`digits(12345)`:                      "12345",
 		`digits("１２a")`:                      "12",
 		`trim("  a b  ")`:                    "a b",
@@ -141,6 +144,8 @@ func TestFunctions_refuseWhatIsNotOne(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
 		`number("abc")`:                    `"abc" is not a number`,
+		`pick("Nwe", {"New": "Novo"})`:     `there is nothing to pick for "Nwe"; `,
+		`pick("a", "b")`:                   "pick needs a map",
 		`number("1.234")`:                  "could be thousands or a fraction",
 		`number("1,2,3")`:                  "groups of three",
 		`number("12.34.56")`:               "groups of three",
