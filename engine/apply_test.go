@@ -247,3 +247,57 @@ func TestResumedDoubtsAreSentOnce(t *testing.T) {
 		}
 	})
 }
+
+// The portal takes no creation date that is older than its newest item's: such
+// creates leave in their order, though some of them wait for others, and many
+// requests are under way.
+func TestCreationDates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n = 400
+		w := newWorld(t, sandbox.Options{
+			Seed: "empty", Rate: 2, Burst: 50, Latency: 300 * time.Millisecond, RequestLimit: 4 * time.Second,
+			Faults: []string{"limit-503:p=0.1,seed=3"},
+		})
+		var b strings.Builder
+		b.WriteString("n,firm,at\n")
+		at := time.Date(1999, 3, 1, 8, 0, 0, 0, time.UTC) // simulated time begins in 2000
+		for i := range n {
+			firm := ""
+			if i%3 == 0 {
+				firm = fmt.Sprintf("Firm %d", i/6)
+			}
+			fmt.Fprintf(&b, "%d,%s,%s\n", i, firm, at.Add(time.Duration(i)*time.Minute).Format(time.RFC3339))
+		}
+		w.rows(b.String())
+		result := w.run(w.job(`
+  - read: rows.csv
+    key: n
+  - import: company
+    id: firm
+    when: row.firm != ""
+    match: title
+    fields: {title: "${{ row.firm }}"}
+  - import: contact
+    match: originId
+    automation: off
+    fields: {originId: "${{ row.n }}", name: "Cliente ${{ row.n }}", companyId: "${{ firm?.id }}"}
+    on_create: {createdTime: "${{ row.at }}"}
+`))
+		if result.Status != engine.StatusSucceeded {
+			t.Errorf("the run ends %s\n%.2000s", result.Status, w.errors(result.Run))
+		}
+		contacts := w.items("contact")
+		if len(contacts) != n {
+			t.Fatalf("%d contacts, want %d", len(contacts), n)
+		}
+		for i, c := range contacts {
+			if want := strconv.Itoa(i); c["originId"] != want {
+				t.Fatalf("contact %d is of row %v, want %s", i+1, c["originId"], want)
+			}
+		}
+		if requests := w.sandbox.Stats().Requests; requests > 60 {
+			t.Errorf("%d requests", requests)
+		}
+	})
+}

@@ -198,7 +198,7 @@ func TestStalePlanOnAdoptedItems(t *testing.T) {
 func TestDriftWhileTheRunIsOnItsWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const n = 1200
+		const n = 1400
 		w := newWorld(t, sandbox.Options{Seed: fmt.Sprintf("demo,contacts=%d", n), Rate: 0.2, Burst: 5, RequestLimit: time.Minute})
 		h, _ := w.plan(w.job("\n  - select: contact\n  - update: contact\n    set: {post: Boss}\n  - update: contact\n    set: {secondName: Ana}\n"))
 		edited := make(chan struct{})
@@ -221,9 +221,9 @@ func TestDriftWhileTheRunIsOnItsWay(t *testing.T) {
 		if got := w.errors(result.Run); !strings.Contains(got, `post was "`) || !strings.Contains(got, `is "Queen" now, and was to be "Boss"`) {
 			t.Errorf("it says %q", got)
 		}
-		// 48 batches, and a look every 20 seconds of 240.
-		if got := w.sandbox.Stats().Requests - requests; got > 2*n/50+16 {
-			t.Errorf("%d requests, want at most %d", got, 2*n/50+16)
+		// 56 batches, and a look every 44 of them.
+		if got := w.sandbox.Stats().Requests - requests; got > 2*n/50+12 {
+			t.Errorf("%d requests, want at most %d", got, 2*n/50+12)
 		}
 	})
 }

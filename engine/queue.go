@@ -21,6 +21,7 @@ type task struct {
 	state  taskState
 	waits  int     // tasks that must be settled before this one may leave
 	behind []*task // tasks that wait for this one
+	after  *task   // the create before this one, where the portal wants them by date
 	looks  int     // look-ups since it became doubtful
 	due    time.Time
 	seen   sight // when the portal was last known to be as the change expects it
@@ -70,6 +71,7 @@ type queue struct {
 	held      []*task // stale: they were to leave, and wait for the next look
 	doubts    []*task
 	last      map[ItemKey]*task // the last unsettled task of each item
+	dated     map[int]*task     // the last create with a date of its own, by entity type
 	ids       map[string]int64  // of made items, by ref
 	own       map[string]bool   // refs of the items that this run made itself
 	failed    map[string]bool   // refs that were not made
@@ -88,7 +90,7 @@ type queue struct {
 }
 
 func newQueue(fence time.Duration, old bool) *queue {
-	return &queue{fence: fence, old: old, clock: time.Now, news: make(chan struct{}), last: map[ItemKey]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}}
+	return &queue{fence: fence, old: old, clock: time.Now, news: make(chan struct{}), last: map[ItemKey]*task{}, dated: map[int]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}}
 }
 
 // wake makes every waiter look again.
@@ -269,9 +271,51 @@ func (q *queue) enqueue(t *task) {
 		behind(key)
 	}
 	q.last[key] = t
+	q.lineUp(t)
 	if t.waits == 0 {
 		q.push(t)
 	}
+}
+
+// lineUp has creates with a creation date of their own follow each other: the
+// portal takes none that is older than its newest item ("Import" of crm.item). They
+// may share a request, which is worked on in order.
+func (q *queue) lineUp(t *task) {
+	c := t.change
+	if c.Kind != KindCreate || c.Fields["createdTime"].After == nil {
+		return
+	}
+	if before := q.dated[c.TypeID]; before != nil && before.state != taskSettled {
+		t.after = before
+		before.behind = append(before.behind, t)
+		t.waits++
+	}
+	q.dated[c.TypeID] = t
+}
+
+// follower takes the task that waits for nothing but a dated create before it,
+// which has just been put into a batch, nil if there is none.
+func (q *queue) follower(t *task, now time.Time) *task {
+	for i, next := range t.behind {
+		if next.after == t && next.waits == 1 && next.state == taskWaiting && !next.checking && !q.stale(next, now) {
+			t.behind = slices.Delete(t.behind, i, i+1)
+			next.waits = 0
+			return next
+		}
+	}
+	return nil
+}
+
+// putBack has a task that was in a batch wait again: to be sent, or for the dated
+// create before it.
+func (q *queue) putBack(t *task) {
+	if t.after != nil && t.after.state != taskSettled {
+		t.after.behind = append(t.after.behind, t)
+		t.waits++
+		t.state = taskWaiting
+		return
+	}
+	q.push(t)
 }
 
 // itemKey names the change's item among the tasks.
@@ -349,12 +393,17 @@ func (q *queue) takeFresh(size int, now time.Time) []*task {
 			q.held = append(q.held, t)
 			continue
 		}
-		t.state = taskSending
-		batch = append(batch, t)
+		for ; t != nil; t = q.follower(t, now) {
+			t.state = taskSending
+			batch = append(batch, t)
+			if len(batch) == size {
+				break
+			}
+		}
 	}
 	if len(batch) < size && len(q.held) > 0 {
 		for _, t := range batch {
-			q.push(t)
+			q.putBack(t)
 		}
 		return nil
 	}
@@ -404,7 +453,7 @@ func (q *queue) giveBack(batch []*task) {
 	defer q.mu.Unlock()
 	q.sending -= len(batch)
 	for _, t := range batch {
-		q.push(t)
+		q.putBack(t)
 	}
 	q.wakeLocked()
 }
@@ -432,7 +481,7 @@ func (q *queue) settleLocked(tasks []*task) []*Change {
 				continue
 			}
 			t.looks = 0
-			q.push(t)
+			q.putBack(t)
 		case StateUnknown, StateSent:
 			q.doubtLocked(t)
 		default:
