@@ -76,7 +76,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
-	shapes, warnings, err := prepareJob(o.Job, catalog)
+	shapes, warnings, err := prepareJob(ctx, o.Job, catalog)
 	if err != nil {
 		return nil, err
 	}

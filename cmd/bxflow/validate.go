@@ -128,7 +128,7 @@ func (a *app) validateFile(ctx context.Context, path string) (*engine.Job, []str
 	if err != nil {
 		return job, warnings, err
 	}
-	online, err := engine.Check(job, catalog)
+	online, err := engine.Check(ctx, job, catalog)
 	return job, append(warnings, online...), err
 }
 
