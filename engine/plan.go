@@ -65,6 +65,9 @@ type FileInfo struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+	// Database is what a query was put to, host and name, and SHA256 is then the
+	// query's: Path is what its rows are said to come from.
+	Database string `json:"database,omitempty"`
 	// Columns, Delimiter and Encoding are what the file was read with, so that
 	// its failed rows can be written as it was.
 	Columns   []string `json:"columns,omitempty"`

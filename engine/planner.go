@@ -88,7 +88,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	shapes, warnings, err := prepareJob(o.Job, catalog, elsewhere)
+	shapes, warnings, err := prepareJob(ctx, o.Job, catalog, elsewhere)
 	if err != nil {
 		return nil, err
 	}

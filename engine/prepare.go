@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,7 +18,9 @@ import (
 type Prepare struct {
 	Job     *Job
 	Catalog *Catalog
+	Context context.Context //nolint:containedctx // of the planning: Prepare is that long a parameter list
 
+	stopped  *error
 	shape    *streamShape
 	common   *Common
 	problems *Problems
@@ -63,6 +66,14 @@ func (p *Prepare) Fail(pos Pos, err error) {
 		return
 	}
 	p.Problem(pos, "", "%v", err)
+}
+
+// Stop ends the planning with an error that is no fault of the job: what it reads
+// from can't be reached.
+func (p *Prepare) Stop(err error) {
+	if *p.stopped == nil {
+		*p.stopped = err
+	}
 }
 
 // Warn adds a warning to the plan.
@@ -287,14 +298,15 @@ func optionLabel(f *Field, v any) any {
 }
 
 // prepareJob resolves all streams of a job against a catalog.
-func prepareJob(job *Job, catalog *Catalog, elsewhere map[string]*Catalog) ([]*streamShape, []string, error) {
+func prepareJob(ctx context.Context, job *Job, catalog *Catalog, elsewhere map[string]*Catalog) ([]*streamShape, []string, error) {
 	var problems Problems
 	var warnings []string
+	var stopped error
 	shapes := make([]*streamShape, 0, len(job.Streams))
 	for _, stream := range job.Streams {
 		shape := newStreamShape(stream)
 		shapes = append(shapes, shape)
-		p := &Prepare{Job: job, Catalog: catalog, shape: shape, problems: &problems, warnings: &warnings}
+		p := &Prepare{Job: job, Catalog: catalog, Context: ctx, stopped: &stopped, shape: shape, problems: &problems, warnings: &warnings}
 		p.common = &stream.Source.Common
 		if shape.elsewhere = stream.fromPortal(); shape.elsewhere != "" {
 			p.Catalog = elsewhere[shape.elsewhere]
@@ -314,6 +326,9 @@ func prepareJob(job *Job, catalog *Catalog, elsewhere map[string]*Catalog) ([]*s
 	problems = append(problems, checkNotices(job, catalog)...)
 	if err := unresolved(problems); err != nil {
 		return nil, nil, err
+	}
+	if stopped != nil {
+		return nil, nil, stopped
 	}
 	return shapes, warnings, nil
 }
@@ -368,7 +383,7 @@ func (j *Job) Needs() Needs {
 // Check holds a job against a portal's catalog without planning it. It reads
 // the headers of the job's files, but none of their rows. The catalogs of the
 // other portals that it reads are by [Job.Elsewhere].
-func Check(job *Job, catalog *Catalog, elsewhere map[string]*Catalog) (warnings []string, err error) {
-	_, warnings, err = prepareJob(job, catalog, elsewhere)
+func Check(ctx context.Context, job *Job, catalog *Catalog, elsewhere map[string]*Catalog) (warnings []string, err error) {
+	_, warnings, err = prepareJob(ctx, job, catalog, elsewhere)
 	return warnings, err
 }

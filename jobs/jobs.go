@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
@@ -101,7 +102,7 @@ func (d *decoder) fault(pos engine.Pos, hint, format string, args ...any) {
 			args[i] = brief(text, longestQuote)
 		}
 	}
-	d.problems = append(d.problems, engine.Problem{Pos: pos, Msg: fmt.Sprintf(format, args...), Hint: brief(hint, 2*longestQuote)})
+	d.problems = append(d.problems, engine.Problem{Pos: pos, Msg: discreet(fmt.Sprintf(format, args...)), Hint: brief(hint, 2*longestQuote)})
 }
 
 // warn records what is allowed and probably not meant.
@@ -114,7 +115,20 @@ func (d *decoder) line(n int) string {
 	if n < 1 || n > len(d.lines) {
 		return ""
 	}
-	return d.lines[n-1]
+	return discreet(d.lines[n-1])
+}
+
+// discreet puts as many asterisks in place of the password of an address, which
+// somebody wrote out in the job.
+func discreet(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	password := regexp.MustCompile(`(://[^\s:/@"']*:)([^\s"']*)@`)
+	return password.ReplaceAllStringFunc(text, func(found string) string {
+		at := password.FindStringSubmatch(found)
+		return at[1] + strings.Repeat("*", len([]rune(at[2]))) + "@"
+	})
 }
 
 // located adds the file and the source lines to problems.

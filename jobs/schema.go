@@ -3,6 +3,7 @@ package jobs
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -213,8 +214,14 @@ func kindSchema(kind engine.StepKind) object {
 	}
 	required := []string{kind.Verb}
 	for _, s := range settings {
+		if s.object == objectMapping {
+			continue
+		}
 		property := s.schema()
 		if s.object != "" {
+			if inner := mappingOf(settings); inner != nil {
+				property = object{"anyOf": []object{property, inner}}
+			}
 			property["description"] = kind.Doc
 			properties[kind.Verb] = property
 			continue
@@ -228,6 +235,24 @@ func kindSchema(kind engine.StepKind) object {
 		"type": "object", "title": kind.Verb, "description": kind.Doc, "required": required,
 		"additionalProperties": false, "properties": properties,
 	}
+}
+
+// mappingOf describes the verb's own value as a mapping, nil if it can't be one.
+func mappingOf(settings []setting) object {
+	for _, s := range settings {
+		if s.object != objectMapping {
+			continue
+		}
+		properties, required := object{}, []string{}
+		for _, inner := range settingsOf(reflect.New(s.value.Type().Elem()).Interface()) {
+			properties[inner.key] = inner.schema()
+			if inner.required {
+				required = append(required, inner.key)
+			}
+		}
+		return object{"type": "object", "description": s.doc, "required": required, "additionalProperties": false, "properties": properties}
+	}
+	return nil
 }
 
 // schema describes one setting.

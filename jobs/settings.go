@@ -15,7 +15,7 @@ import (
 // setting is an exported field of a step's settings, as its tags describe it.
 type setting struct {
 	value    reflect.Value
-	object   string // entity, step or value: it holds the verb's own value
+	object   string // entity, step or value: it holds the verb's own value; mapping: it does where that is a mapping
 	key      string
 	enum     []string
 	fallback string
@@ -63,14 +63,23 @@ type stepDecoder struct {
 func (d *stepDecoder) fill(settings []setting, n *node) {
 	for _, s := range settings {
 		value := entry(n, s.key)
-		if s.object != "" {
-			d.object(s, entry(n, d.verb.Text))
+		own := entry(n, d.verb.Text)
+		switch {
+		case s.object == objectMapping:
+			if own.shape == mapping {
+				d.mapping(s, own)
+			}
+			continue
+		case s.object != "":
+			if own.shape != mapping || !slices.ContainsFunc(settings, func(s setting) bool { return s.object == objectMapping }) {
+				d.object(s, own)
+			}
 			continue
 		}
 		switch {
 		case value != nil:
 			d.set(s, value)
-		case s.required:
+		case s.required && !n.faulty:
 			d.fault(d.verb.Pos, s.doc, "%s has no %s", d.verb.Text, s.key)
 		case s.fallback != "":
 			d.set(s, &node{text: s.fallback, plain: true})
@@ -103,6 +112,21 @@ func (d *stepDecoder) object(s setting, n *node) {
 	before := len(d.rows)
 	d.set(s, n)
 	// What begins a stream cannot depend on the stream's rows.
+	d.exprs = append(d.exprs, d.rows[before:]...)
+	d.rows = d.rows[:before]
+}
+
+// objectMapping marks the setting, a pointer to further settings, that holds the
+// verb's own value where that is a mapping.
+const objectMapping = "mapping"
+
+// mapping reads the verb's own value where it is a mapping of keys.
+func (d *stepDecoder) mapping(s setting, n *node) {
+	s.value.Set(reflect.New(s.value.Type().Elem()))
+	settings := settingsOf(s.value.Interface())
+	d.checkKeys(n, settings, nil)
+	before := len(d.rows)
+	d.fill(settings, n)
 	d.exprs = append(d.exprs, d.rows[before:]...)
 	d.rows = d.rows[:before]
 }

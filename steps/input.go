@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -21,10 +22,11 @@ import (
 // called so, so that nothing is taken for it later.
 const stdin = "<stdin>"
 
-// input is a file that rows are read from, any number of times.
+// input is a file, or a query, that rows are read from, any number of times.
 type input struct {
 	path, name string
 	spool      *os.File // of standard input; nil: path is opened
+	query      *question
 }
 
 // rows are read from an input, of whatever format.
@@ -85,7 +87,10 @@ type spooled struct{ *io.SectionReader }
 func (spooled) Close() error { return nil }
 
 // open reads the input as far as its header.
-func (in input) open(o table.Options) (rows, io.Closer, error) {
+func (in input) open(ctx context.Context, o table.Options) (rows, io.Closer, error) {
+	if in.query != nil {
+		return in.query.open(ctx, o)
+	}
 	o.Name = in.name
 	f, err := in.bytes()
 	if err != nil {
@@ -232,6 +237,9 @@ func unpackFault(err error) error {
 
 // fingerprint fixes the input's contents for the plan.
 func (in input) fingerprint() (engine.FileInfo, error) {
+	if in.query != nil {
+		return in.query.fingerprint(in.name), nil
+	}
 	f, err := in.bytes()
 	if err != nil {
 		return engine.FileInfo{}, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/steps/internal/database"
 	"github.com/bxflow/bxflow/steps/internal/table"
 )
 
@@ -30,14 +31,17 @@ type LookedAt struct{ Name, Values string }
 // is left alone, as what is read from it is gone, and so is a file that only a
 // parameter names which was not given.
 func (s *Read) Look(ctx context.Context, job *engine.Job, rows int) ([]Look, error) {
-	if !given(s.File, job) || s.Sheet != nil && !given(s.Sheet, job) {
+	if s.Query != nil && (!given(s.Query.DSN, job) || !given(s.Query.Args, job)) {
+		return []Look{{File: "sql"}}, nil
+	}
+	if s.File != nil && !given(s.File, job) || s.Sheet != nil && !given(s.Sheet, job) {
 		return []Look{{File: s.File.Text}}, nil
 	}
 	name, err := s.name(job)
 	if err != nil {
 		return nil, err
 	}
-	if name == "-" {
+	if name == "-" && s.Query == nil {
 		return []Look{{File: "standard input"}}, nil
 	}
 	if err := s.settle(job); err != nil {
@@ -56,6 +60,9 @@ func (s *Read) Look(ctx context.Context, job *engine.Job, rows int) ([]Look, err
 
 // given says whether the job has all parameters that a value names.
 func given(v *engine.Value, job *engine.Job) bool {
+	if v == nil {
+		return true
+	}
 	for _, u := range v.Uses() {
 		if _, ok := job.Params[u.Member]; u.Name == "params" && !ok {
 			return false
@@ -66,13 +73,16 @@ func given(v *engine.Value, job *engine.Job) bool {
 
 // look reads a file's first rows.
 func (in input) look(ctx context.Context, o table.Options, most int) (Look, error) {
-	t, closer, err := in.open(o)
+	t, closer, err := in.open(ctx, o)
 	if err != nil {
 		return Look{}, err
 	}
 	defer closer.Close()
 	look := lookOf(t)
 	look.File = in.name
+	if in.query != nil {
+		look.File += " " + in.query.source.Name
+	}
 	known, counts := kinds(), make([]map[string]int, len(t.Header()))
 	for look.Rows < most {
 		if err := ctx.Err(); err != nil {
@@ -116,7 +126,10 @@ func lookOf(t rows) Look {
 		look.Header = fmt.Sprintf("line %d", d.HeaderLine)
 	}
 	_, objects := t.(*table.Objects)
+	_, query := t.(*database.Rows)
 	switch {
+	case query:
+		return Look{Format: "SQL", Header: "the columns of the query"}
 	case d.Sheet != "":
 		look.Format, look.Encoding, look.Sheet = "XLSX", "", d.Sheet
 		return look

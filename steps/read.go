@@ -15,9 +15,10 @@ import (
 )
 
 // Read begins a stream of rows from a file of delimited text or JSON or from a
-// workbook, packed by gzip or not, or from standard input.
+// workbook, packed by gzip or not, from standard input, or from a database.
 type Read struct {
 	File      *engine.Value `object:"value"`
+	Query     *Query        `object:"mapping" doc:"A query of a database, in place of a file."`
 	Delimiter string        `key:"delimiter" doc:"The character between cells. Default: detected."`
 	Encoding  string        `key:"encoding" doc:"utf-8, utf-16le, utf-16be, windows-1251 or windows-1252. Default: detected."`
 	Sheet     *engine.Value `key:"sheet" doc:"The sheet of a workbook, by name. Default: the first that is not hidden. Other files have none, and it says nothing of them."`
@@ -39,6 +40,14 @@ func (*Read) Verb() string { return "read" }
 // Makes implements [engine.Source].
 func (*Read) Makes() string { return "" }
 
+// Pos is where the job names what is read.
+func (s *Read) Pos() engine.Pos {
+	if s.Query != nil {
+		return s.Query.SQL.Pos
+	}
+	return s.File.Pos
+}
+
 // Keyed implements [engine.KeyedSource].
 func (s *Read) Keyed() bool { return s.Key != nil }
 
@@ -46,11 +55,15 @@ func (s *Read) Keyed() bool { return s.Key != nil }
 func (s *Read) Prepare(p *engine.Prepare) {
 	p.AnyColumn()
 	if err := s.settle(p.Job); err != nil {
-		p.Fail(s.File.Pos, err)
+		p.Fail(s.Pos(), err)
 		return
 	}
-	if err := s.readHeaders(); err != nil {
-		p.Fail(s.File.Pos, err)
+	if err := s.readHeaders(p.Context); err != nil {
+		if beyond(p.Context, err) {
+			p.Stop(err)
+			return
+		}
+		p.Fail(s.Pos(), err)
 		return
 	}
 	p.Columns(s.header)
@@ -60,6 +73,9 @@ func (s *Read) Prepare(p *engine.Prepare) {
 // settle works out what the settings say before a file is opened: which files,
 // where the header is, which sheet.
 func (s *Read) settle(job *engine.Job) error {
+	if s.Query != nil {
+		return s.settleQuery(job)
+	}
 	name, err := s.name(job)
 	if err != nil {
 		return err
@@ -75,6 +91,9 @@ func (s *Read) settle(job *engine.Job) error {
 
 // name is what the job calls the file.
 func (s *Read) name(job *engine.Job) (string, error) {
+	if s.Query != nil {
+		return s.Query.name(job, s), nil
+	}
 	raw, err := s.File.Eval(expression.Env{"params": job.Params, "env": job.Env})
 	return fmt.Sprint(raw), err
 }
@@ -96,10 +115,10 @@ func (s *Read) find(job *engine.Job, name string) error {
 }
 
 // readHeaders opens all files as far as their headers.
-func (s *Read) readHeaders() error {
+func (s *Read) readHeaders(ctx context.Context) error {
 	s.header = nil
 	for i, in := range s.inputs {
-		rows, closer, err := in.open(s.options())
+		rows, closer, err := in.open(ctx, s.options())
 		if err != nil {
 			return err
 		}
@@ -206,7 +225,7 @@ func (s *Read) read(ctx context.Context, p *engine.Planning, in input, hand func
 	if err != nil {
 		return err
 	}
-	rows, closer, err := in.open(s.options())
+	rows, closer, err := in.open(ctx, s.options())
 	if err != nil {
 		return err
 	}
@@ -229,8 +248,10 @@ func (s *Read) read(ctx context.Context, p *engine.Planning, in input, hand func
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case beyond(ctx, err):
+			return err
 		case err != nil: // the file is wrong, as if it had been seen before
-			return engine.Problems{{File: p.Job.File, Pos: s.File.Pos, Step: s.Verb(), Msg: err.Error()}}
+			return engine.Problems{{File: p.Job.File, Pos: s.Pos(), Step: s.Verb(), Msg: err.Error()}}
 		}
 	}
 }

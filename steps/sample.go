@@ -18,7 +18,7 @@ type Sample struct {
 
 // Sampled reads a file's header and its first rows, at most so many.
 func Sampled(ctx context.Context, path string, rows int) (*Sample, error) {
-	t, closer, err := input{path: path, name: path}.open(table.Options{})
+	t, closer, err := input{path: path, name: path}.open(ctx, table.Options{})
 	if err != nil {
 		return nil, err
 	}

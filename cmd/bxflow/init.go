@@ -79,7 +79,7 @@ func (a *app) initCommand(ctx context.Context, path string, flags initFlags) err
 	}
 	d.beside = flags.out == "-" || filepath.Clean(filepath.Dir(flags.out)) == filepath.Clean(filepath.Dir(path))
 	text := d.text()
-	if err := checkDraft(flags.out, path, text, catalog); err != nil {
+	if err := checkDraft(ctx, flags.out, path, text, catalog); err != nil {
 		return err
 	}
 	if flags.out == "-" {
@@ -99,7 +99,7 @@ func (a *app) initCommand(ctx context.Context, path string, flags initFlags) err
 
 // checkDraft holds the job that was written against the portal: it must be one
 // that can be planned.
-func checkDraft(name, path, text string, catalog *engine.Catalog) error {
+func checkDraft(ctx context.Context, name, path, text string, catalog *engine.Catalog) error {
 	file, err := filepath.Abs(path)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func checkDraft(name, path, text string, catalog *engine.Catalog) error {
 	if err != nil {
 		return err
 	}
-	_, err = engine.Check(job, catalog, nil)
+	_, err = engine.Check(ctx, job, catalog, nil)
 	return err
 }
 

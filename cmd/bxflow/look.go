@@ -33,7 +33,7 @@ func (a *app) look(ctx context.Context, path string, job *engine.Job) error {
 		case placed:
 			problems = append(problems, found...)
 		case err != nil:
-			problems = append(problems, engine.Problem{File: job.File, Pos: read.File.Pos, Step: stream.Source.ID, Msg: err.Error()})
+			problems = append(problems, engine.Problem{File: job.File, Pos: read.Pos(), Step: stream.Source.ID, Msg: err.Error()})
 		}
 	}
 	return problems.Err()

@@ -228,7 +228,7 @@ func TestReadme_verbs(t *testing.T) {
 // tags reads what a kind's settings are called in a job file; what must be given
 // is bold.
 func tags(kind reflect.Type) (object string, keys []string) {
-	objects := map[string]string{"entity": "an entity", "step": "a step's item", "value": "a file", "method": "a REST method"}
+	objects := map[string]string{"entity": "an entity", "step": "a step's item", "value": "a file", "method": "a REST method", "mapping": ", or `{sql, dsn, args}`"}
 	for f := range kind.Fields() {
 		if f.Anonymous {
 			inner, more := tags(f.Type)

@@ -77,6 +77,9 @@ func sameJob(h *engine.Header) error {
 // what is applied are the rows that the plan has.
 func (a *app) mentionFiles(h *engine.Header) {
 	for _, f := range h.Files {
+		if f.Database != "" {
+			continue
+		}
 		sum, changed, err := digest(f.Path)
 		if err == nil && sum != f.SHA256 {
 			a.log.Warn("an input file was changed since the plan was made; the plan's rows are applied",

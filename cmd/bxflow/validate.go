@@ -138,7 +138,7 @@ func (a *app) validateFile(ctx context.Context, path string) (*engine.Job, []str
 			return job, warnings, fmt.Errorf("portal %s: %w", name, err)
 		}
 	}
-	online, err := engine.Check(job, catalog, elsewhere)
+	online, err := engine.Check(ctx, job, catalog, elsewhere)
 	return job, append(warnings, online...), err
 }
 

@@ -89,6 +89,9 @@ func rowsOf(h *engine.Header) string {
 	paths := make([]string, len(h.Files))
 	for i, f := range h.Files {
 		paths[i] = clean(f.Path)
+		if f.Database != "" {
+			paths[i] += " (" + clean(f.Database) + ")"
+		}
 	}
 	if len(paths) == 0 {
 		return plural(h.Rows, "row")

@@ -49,6 +49,18 @@ func (t *Reader) readHeader(o Options) error {
 	return nil
 }
 
+// CheckHeader finds fault with names of columns, which come from elsewhere than a
+// file, and with what is required of them.
+func CheckHeader(names, require []string) error {
+	if len(names) > maxColumns {
+		return fmt.Errorf("there are %d columns, more than %d", len(names), maxColumns)
+	}
+	if faults := append(nameFaults(names, inText), missing(names, require)...); len(faults) > 0 {
+		return errors.New(strings.Join(faults, "; "))
+	}
+	return nil
+}
+
 // invisible reports what spreadsheets leave around names without showing it.
 func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
