@@ -83,6 +83,7 @@ func mask(text string) string {
 	if !strings.Contains(text, "/rest/") && !strings.ContainsAny(text, "=:") {
 		return text
 	}
+	text = regexp.MustCompile(`(://[^\s:/@"']*:)[^\s"']+@`).ReplaceAllString(text, "${1}***@") // of a database
 	text = regexp.MustCompile(`(/rest/\d+/)[A-Za-z0-9_-]+`).ReplaceAllString(text, "${1}***")
 	text = regexp.MustCompile(`((?:auth|access_token|refresh_token|client_secret)=)[^&\s"']+`).ReplaceAllString(text, "${1}***")
 	return regexp.MustCompile(`("(?:auth|access_token|refresh_token|client_secret)"\s*:\s*")[^"]+`).ReplaceAllString(text, "${1}***")

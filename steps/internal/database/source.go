@@ -172,7 +172,7 @@ func (s *Source) Query(ctx context.Context, statement string, args []any) (*Rows
 	db.SetMaxOpenConns(1)
 	ctx, cancel := context.WithCancel(ctx)
 	r := &Rows{source: s, ctx: ctx, cancel: cancel, db: db}
-	if err := r.query(statement, args); err != nil {
+	if err := r.query(statement, args); err != nil { //nolint:contextcheck // r has it
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
