@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile, "authorize": authorize, "workbook": makeWorkbook},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile, "authorize": authorize, "workbook": makeWorkbook, "sqlite": makeDatabase},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BXFLOW_STATE", env.WorkDir+"/state")
 			env.Setenv("XDG_CACHE_HOME", env.WorkDir+"/cache")
