@@ -51,7 +51,8 @@ func (p *Planning) Call(ctx context.Context, r *Record, key string, fields map[s
 	}
 	_, made := noted[hash]
 	if !made && p.options.History != nil {
-		if made, err = p.options.History.Called(ctx, p.header.Portal.ID, key); err != nil {
+		lost := p.options.Retry == nil // who retries has looked, and found that it was not made
+		if made, err = p.options.History.Called(ctx, p.header.Portal.ID, key, lost); err != nil {
 			return err
 		}
 	}

@@ -145,8 +145,9 @@ type Draft interface {
 // History is what earlier runs have done.
 type History interface {
 	// Called says whether a run on the portal with this id has made the call of a
-	// key, or may have, and none has taken it back since.
-	Called(ctx context.Context, portal, key string) (bool, error)
+	// key, and none has taken it back since; with lost also whether one may have,
+	// whose answer was lost.
+	Called(ctx context.Context, portal, key string, lost bool) (bool, error)
 }
 
 // Changes reads the changes of a plan or run.
