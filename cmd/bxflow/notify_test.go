@@ -203,9 +203,9 @@ func TestNotify_goesOn(t *testing.T) {
 	n.expect("undo", code, exitDone, text, "success succeeded, failure refused")
 }
 
-// Of a run that fails, and is resumed to fail again, the failure is told once.
-func TestNotify_once(t *testing.T) {
-	t.Parallel()
+// servedSandbox serves a sandbox portal, and returns it with its webhook.
+func servedSandbox(t *testing.T) (box *sandbox.Portal, url string) {
+	t.Helper()
 	box, err := sandbox.New(sandbox.Defaults())
 	if err != nil {
 		t.Fatal(err)
@@ -215,8 +215,15 @@ func TestNotify_once(t *testing.T) {
 		server.Close()
 		box.Close()
 	})
+	return box, server.URL + box.WebhookPath()
+}
+
+// Of a run that fails, and is resumed to fail again, the failure is told once.
+func TestNotify_once(t *testing.T) {
+	t.Parallel()
+	box, url := servedSandbox(t)
 	n := newNotified(t, notifyingJob+notifyingSteps, goodRows, http.StatusOK)
-	n.env["BXFLOW_PORTAL"], n.env["BXFLOW_PORTAL_MAIN"] = "main", server.URL+box.WebhookPath()
+	n.env["BXFLOW_PORTAL"], n.env["BXFLOW_PORTAL_MAIN"] = "main", url
 	plan := filepath.Join(n.dir, "a.plan")
 	if code, text := n.bxflow("plan", filepath.Join(n.dir, "job.yaml"), "--out", plan); code != exitDone {
 		t.Fatal(text)
@@ -242,18 +249,10 @@ func TestNotify_once(t *testing.T) {
 // People of the portal are told there; one whom it hasn't stops the plan.
 func TestNotify_person(t *testing.T) {
 	t.Parallel()
-	box, err := sandbox.New(sandbox.Defaults())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(box)
-	t.Cleanup(func() {
-		server.Close()
-		box.Close()
-	})
+	box, url := servedSandbox(t)
 	job := strings.Replace(notifyingJob, "webhook: ${{ env.HOOK }}", "person: ana@example.com", 1) + notifyingSteps
 	n := newNotified(t, job, goodRows, http.StatusOK)
-	n.env["BXFLOW_PORTAL"], n.env["BXFLOW_PORTAL_MAIN"] = "main", server.URL+box.WebhookPath()
+	n.env["BXFLOW_PORTAL"], n.env["BXFLOW_PORTAL_MAIN"] = "main", url
 	path := filepath.Join(n.dir, "job.yaml")
 	if code, text := n.bxflow("run", path, "--yes"); code != exitDone || strings.Contains(text, "WARN") {
 		t.Fatalf("exit %d:\n%s", code, text)
