@@ -83,6 +83,30 @@ func (s *StepResult) Add(other StepResult) {
 	s.Conflicts += other.Conflicts
 }
 
+// ResultCount is how many changes ended in one way.
+type ResultCount struct {
+	Name string // created, updated, …, as the result's JSON has it
+	N    int
+}
+
+// ResultCounts sums up what the steps did, in the order of the result's JSON.
+func ResultCounts(steps []StepResult) []ResultCount {
+	var sum StepResult
+	for _, s := range steps {
+		sum.Add(s)
+	}
+	return []ResultCount{
+		{"created", sum.Created},
+		{"updated", sum.Updated},
+		{"moved", sum.Moved},
+		{"deleted", sum.Deleted},
+		{"unchanged", sum.Unchanged},
+		{"skipped", sum.Skipped},
+		{"failed", sum.Failed},
+		{"conflicts", sum.Conflicts},
+	}
+}
+
 func (s *StepResult) add(t Total) {
 	switch {
 	case t.Kind == KindInvalid, t.State == StateFailed, t.State == StateQuarantined:

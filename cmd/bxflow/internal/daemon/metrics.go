@@ -87,8 +87,8 @@ func (m *metrics) ended(job string, last fire, o Outcome) {
 	}
 	if o.Result != nil {
 		m.usage(job, o.Result.Usage)
-		for _, n := range results(o.Result.Steps) {
-			m.outcomes.WithLabelValues(job, n.kind).Add(float64(n.count))
+		for _, n := range engine.ResultCounts(o.Result.Steps) {
+			m.outcomes.WithLabelValues(job, n.Name).Add(float64(n.N))
 		}
 	}
 }
@@ -98,24 +98,6 @@ func outcomes() []string {
 	return []string{
 		string(engine.StatusSucceeded), string(engine.StatusPartial), string(engine.StatusFailed),
 		string(engine.StatusInterrupted), string(engine.StatusRefused), outcomePlanned,
-	}
-}
-
-// results are what became of the changes of all steps.
-func results(steps []engine.StepResult) []kindCount {
-	var sum engine.StepResult
-	for _, s := range steps {
-		sum.Add(s)
-	}
-	return []kindCount{
-		{"created", sum.Created},
-		{"updated", sum.Updated},
-		{"moved", sum.Moved},
-		{"deleted", sum.Deleted},
-		{"unchanged", sum.Unchanged},
-		{"skipped", sum.Skipped},
-		{"failed", sum.Failed},
-		{"conflicts", sum.Conflicts},
 	}
 }
 

@@ -27,19 +27,9 @@ type Message struct {
 // OfRun is the message of a run, or of one that did not come about, whose end has
 // a status and an error. Whom it goes to is shown no secret.
 func OfRun(end engine.End, r *engine.Result, mask func(string) string) Message {
-	var sum engine.StepResult
-	for _, s := range r.Steps {
-		sum.Add(s)
-	}
-	counts := []count{
-		{"created", sum.Created},
-		{"updated", sum.Updated},
-		{"moved", sum.Moved},
-		{"deleted", sum.Deleted},
-		{"unchanged", sum.Unchanged},
-		{"skipped", sum.Skipped},
-		{"failed", sum.Failed},
-		{"conflicts", sum.Conflicts},
+	var counts []count
+	for _, o := range engine.ResultCounts(r.Steps) {
+		counts = append(counts, count{o.Name, o.N})
 	}
 	m := Message{
 		End: end, Job: r.Job, Portal: mask(r.Portal), Run: r.Run, Status: string(r.Status), Error: withoutData(mask(r.Error)), Time: r.Finished,
