@@ -174,8 +174,13 @@ func (m *methodUse) spend(at time.Time, limits Limits, seconds float64) {
 	slices.SortFunc(m.Spent, func(a, b spent) int { return cmp.Compare(a.Until, b.Until) })
 }
 
-// spread counts seconds of use evenly over a time.
+// spread counts seconds of use evenly over a time. What of it was used more than
+// a window before the end is forgotten already.
 func (m *methodUse) spread(from, to time.Time, limits Limits, seconds float64) {
+	if over := to.Sub(from); over > limits.Window && limits.Window > 0 {
+		seconds *= float64(limits.Window) / float64(over)
+		from = to.Add(-limits.Window)
+	}
 	step := max(limits.Window/parts, time.Millisecond)
 	pieces := int(to.Sub(from)/step) + 1
 	for i := range pieces {

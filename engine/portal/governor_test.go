@@ -471,6 +471,29 @@ func TestForecast(t *testing.T) {
 	}
 }
 
+// However often requests run into the portal's limit, a call is not taken to
+// last longer than the portal lets a request run.
+func TestForecast_afterCutOffs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := sandbox.Defaults()
+		o.Latency, o.Faults = 45*time.Second, []string{"drop-after:method=crm.item.list"}
+		limits := portal.CloudLimits()
+		limits.Operating = 0
+		c, _ := openSandbox(t, o, limits)
+		for range 8 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			if _, err := c.Call(ctx, "crm.item.list", map[string]any{"entityTypeId": 3}); err == nil {
+				t.Error("an answer came")
+			}
+			cancel()
+		}
+		if f := c.Forecast(map[string]int{"crm.item.list": 1}); f.Seconds > 2*limits.Request.Seconds() {
+			t.Errorf("one list is to take %.0f s", f.Seconds)
+		}
+	})
+}
+
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	address, err := portal.Parse("https://a.test/rest/1/" + secret + "/")

@@ -15,7 +15,7 @@ type report struct {
 
 // done learns from a ticket's request and gives its room to the next.
 func (g *governor) done(ctx context.Context, t *ticket, r report) {
-	took := time.Since(t.admitted)
+	took := min(time.Since(t.admitted), g.limits.Request) // longer it can't have run, even if this machine slept
 	void := false
 	g.update(ctx, func(f *figures, now time.Time) {
 		expected := g.drop(f, t)
@@ -200,7 +200,8 @@ func (g *governor) suspect(f *figures, now time.Time, t *ticket, took time.Durat
 			f.use(g.billed(method, t.batch)[0]).spend(now, g.limits, seconds*float64(n))
 		}
 		if took > 0 {
-			f.observe(method, 1, max(took/time.Duration(all), time.Duration(2*seconds*float64(time.Second))))
+			likely := max(took/time.Duration(all), time.Duration(2*seconds*float64(time.Second)))
+			f.observe(method, 1, min(likely, g.limits.Request))
 		}
 	}
 }
