@@ -213,6 +213,7 @@ func TestResumedDoubtsKeepTheirLinks(t *testing.T) {
 // the window holds come before it.
 func TestResumedDoubtsAreSentOnce(t *testing.T) {
 	t.Parallel()
+	skipLarge(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, sandbox.Options{History: true})
 		var rows strings.Builder

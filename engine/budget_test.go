@@ -9,12 +9,12 @@ import (
 	"github.com/bxflow/bxflow/engine/sandbox"
 )
 
-// skipRaced leaves out what counts requests of many thousand rows: with the race
-// detector that takes minutes, and .ci/run does it without.
-func skipRaced(t *testing.T) {
+// skipLarge leaves out what takes many thousand rows from the short form: with
+// the race detector that takes minutes, and .ci/run does it without.
+func skipLarge(t *testing.T) {
 	t.Helper()
-	if raced {
-		t.Skip("it runs without the race detector")
+	if testing.Short() {
+		t.Skip("of many thousand rows: not in the short form")
 	}
 }
 
@@ -36,7 +36,7 @@ const matched = `
 // rejected.
 func TestRequestBudget(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
+	skipLarge(t)
 	for name, seed := range map[string]string{"an empty portal": "empty", "a portal in use": "demo,contacts=6000,items=6000"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestRequestBudget(t *testing.T) {
 // Small ones before them show what a row costs, and the plan needs a few.
 func TestRequestBudget_withoutAutomation(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
+	skipLarge(t)
 	synctest.Test(t, func(t *testing.T) {
 		const n, most = 50_000, 60
 		w := newWorld(t, sandbox.Options{Seed: "empty", Rate: 20, Burst: 50, RequestLimit: time.Minute})

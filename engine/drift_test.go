@@ -237,7 +237,7 @@ func TestConflictsAreRemembered(t *testing.T) {
 		w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": 1, "fields": map[string]any{"post": "Queen"}})
 		w.saved = true
 		o := w.options(h)
-		for after := 2 * time.Second; ; after = time.Second {
+		for after := 2 * time.Second; ; after = 2500 * time.Millisecond {
 			ctx, cancel := context.WithTimeout(t.Context(), after)
 			result, err := engine.Apply(ctx, o)
 			cancel()

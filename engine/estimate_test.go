@@ -15,7 +15,7 @@ import (
 // time within a tenth once the portal is known.
 func TestEstimate(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
+	skipLarge(t)
 	everything := matched + "  - update: card\n    when: row.plan == \"gold\"\n    set: {Priority: High}\n  - move: card\n    when: row.paid == \"sim\"\n    to: In progress\n"
 	imports := "  - read: rows.csv\n  - import: contact\n    match: CPF\n    automation: off\n    fields: {CPF: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n"
 	updates := "  - select: contact\n  - update: contact\n    set: {post: Boss}\n"

@@ -146,7 +146,11 @@ func powerCuts(t *testing.T, seed uint64, log func(*journal.Run) engine.Log) *pl
 // Whatever the power takes, each row is written once.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -269,6 +269,9 @@ func TestGovernor_executionTime(t *testing.T) {
 		"a very small one": {cost: 50 * time.Millisecond, total: 64 * time.Second, limit: 10 * time.Second, window: 20 * time.Second, latency: 100 * time.Millisecond},
 	}
 	for name, tt := range tests {
+		if testing.Short() && tt.total/tt.cost > 10_000 {
+			continue
+		}
 		for _, charge := range []string{sandbox.ChargeNested, sandbox.ChargeBatch} {
 			t.Run(name+"/"+charge, func(t *testing.T) {
 				t.Parallel()

@@ -71,7 +71,7 @@ func TestKill(t *testing.T) {
 	switch {
 	case long():
 		k = killings{kills: 2000, rows: 10_000, planned: 100}
-	case raced: // the program has no race detector, and the sandbox is slow with it
+	case testing.Short():
 		k = killings{kills: 10, rows: 500, planned: 2}
 	}
 	seed := uint64(time.Now().UnixNano())

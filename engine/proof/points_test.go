@@ -50,7 +50,7 @@ func TestPoints(t *testing.T) {
 	for i, v := range verbs() { //nolint:paralleltest // they run in lanes
 		want := sync.OnceValue(func() string { return undisturbed(t, &v) })
 		for n, point := range crash.Points() {
-			if raced && n%4 != i%4 {
+			if testing.Short() && n%4 != i%4 {
 				continue
 			}
 			hits := []int{1 + (i+n)%3}

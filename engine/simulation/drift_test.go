@@ -21,7 +21,7 @@ func TestDrift(t *testing.T) {
 	switch {
 	case long():
 		items = 20_000
-	case raced:
+	case testing.Short():
 		items = 500
 	}
 	synctest.Test(t, func(t *testing.T) { drift(t, items) })

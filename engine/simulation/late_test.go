@@ -87,7 +87,7 @@ func TestLateRequestsAndLaggingLists(t *testing.T) {
 	switch {
 	case long():
 		tries, rows = 100, 600
-	case raced:
+	case testing.Short():
 		tries = 2
 	}
 	var f figures

@@ -41,7 +41,7 @@ func TestFaultMix(t *testing.T) {
 	switch {
 	case long():
 		rows, days = 20_000, 12
-	case raced:
+	case testing.Short():
 		rows = 500
 	}
 	good := badDay(t, rows, nil)
@@ -55,7 +55,7 @@ func TestFaultMix(t *testing.T) {
 		writes += float64(bad.writes) / float64(good.writes) / float64(days)
 	}
 	t.Logf("in the mean %.3f times the requests, %.3f times those that write", requests, writes)
-	if writes > mostWrites && !raced { // of so few as under the race detector chance has too large a part
+	if writes > mostWrites && !testing.Short() { // of so few chance has too large a part
 		t.Errorf("it took %.3f times the requests that write, want at most %g", writes, mostWrites)
 	}
 	if requests > mostRequests && long() {

@@ -170,7 +170,7 @@ func TestSimulation(t *testing.T) {
 	switch {
 	case long():
 		seeds = 50_000
-	case raced:
+	case testing.Short():
 		seeds = 150
 	}
 	var f figures

@@ -1,7 +1,0 @@
-//go:build !race
-
-package simulation_test
-
-// raced says that the race detector is on, under which everything takes many
-// times as long.
-const raced = false
