@@ -85,8 +85,9 @@ func (e *StopError) Unwrap() error { return e.Err }
 // the rest of one that was interrupted. Cancelling the context stops it at a
 // safe point: what is in flight finishes, nothing more is sent.
 //
-// The result comes back in every case. The error is a [StopError], the
-// context's cause, or the journal's fault; failed rows alone are none.
+// The result comes back whatever the error, unless the journal can't be read any
+// more: then it is nil. The error is a [StopError], the context's cause, or the
+// journal's fault; failed rows alone are none.
 func Apply(ctx context.Context, o ApplyOptions) (*Result, error) {
 	r := newRunner(&o)
 	err := r.run(ctx)

@@ -351,10 +351,12 @@ func (q *queue) next(ctx context.Context, batchSize func() int) work {
 }
 
 // decide says what is to be done now, or how long to wait for something if there
-// is no news: not at all if the run is over. A batch has at most size changes; one that is not full leaves only
-// when nothing that is on its way could fill it; and until the first is
-// answered, and with it the portal's pace is known, no other follows. What was
-// not seen on the portal lately does not leave before it is.
+// is no news: not at all if the run is over. A batch has at most size changes;
+// one that is not full leaves only when nothing that is on its way could fill it;
+// and until the first is answered, and with it the portal's pace is known, no
+// other follows. What was not seen on the portal lately does not leave before it
+// is. The news is what happens from this decision on: none is missed between it
+// and the waiting.
 func (q *queue) decide(now time.Time, size int) (w work, wait time.Duration, news <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -141,6 +141,28 @@ func TestQueueKeepsOrder(t *testing.T) {
 	})
 }
 
+// What happens between a worker's decision to wait and its waiting wakes it: a
+// run whose last answer came just then would else sleep on, for an hour at worst.
+func TestQueueMissesNoNews(t *testing.T) {
+	t.Parallel()
+	q := newQueue(0, false)
+	c := &Change{Seq: 1, Kind: KindUpdate, TypeID: 3, ID: 1, State: StatePlanned}
+	q.add([]*Change{c}, nil, q.clock())
+	q.loaded()
+	sent, _, _ := q.decide(q.clock(), 50)
+	idle, wait, news := q.decide(q.clock(), 50)
+	if len(sent.batch) != 1 || idle.batch != nil || idle.look != nil || wait <= 0 {
+		t.Fatalf("%d changes leave, then %+v after %s", len(sent.batch), idle, wait)
+	}
+	c.State = StateDone
+	q.settle(sent.batch)
+	select {
+	case <-news:
+	default:
+		t.Error("the answer is no news to who had decided to wait")
+	}
+}
+
 // TestQueueWaitsForFullBatches checks that a batch that is not full waits for
 // what is on its way, and that the later step leaves first.
 func TestQueueWaitsForFullBatches(t *testing.T) {
