@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 )
 
 // imaged says whether the field is part of an item's image: what people or
@@ -56,4 +57,36 @@ func hashed(f *Field, v any) string {
 	}
 	hash := HashOf(string(text))
 	return hex.EncodeToString(hash[:])
+}
+
+// The fields of an item's own times.
+const (
+	fieldCreated = "createdTime"
+	fieldUpdated = "updatedTime"
+)
+
+// atOnce is how far apart the two times of an item may be that nobody has edited.
+const atOnce = 2 * time.Second
+
+// editedLater says whether somebody has edited an item after it was made by an
+// import, whose answer does not tell the whole item: by the portal's own times,
+// which are the same for a new item. Where the import set the first of them, the
+// other is compared with when it was sent, by this machine's clock.
+func editedLater(c *Change, item Item, fence time.Duration) bool {
+	updated, known := instant(item.Fields[fieldUpdated])
+	if _, set := c.Fields[fieldUpdated]; set || !known {
+		return false // what was set has been compared
+	}
+	if _, set := c.Fields[fieldCreated]; set {
+		return updated.After(time.UnixMilli(c.SentAt).Add(fence))
+	}
+	created, known := instant(item.Fields[fieldCreated])
+	return known && updated.Sub(created) > atOnce
+}
+
+// instant reads a canonical date with time.
+func instant(v any) (time.Time, bool) {
+	text, _ := v.(string)
+	t, err := time.Parse(time.RFC3339, text)
+	return t, err == nil
 }

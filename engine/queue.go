@@ -282,7 +282,7 @@ func (q *queue) enqueue(t *task) {
 // may share a request, which is worked on in order.
 func (q *queue) lineUp(t *task) {
 	c := t.change
-	if c.Kind != KindCreate || c.Fields["createdTime"].After == nil {
+	if c.Kind != KindCreate || c.Fields[fieldCreated].After == nil {
 		return
 	}
 	if before := q.dated[c.TypeID]; before != nil && before.state != taskSettled {

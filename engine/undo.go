@@ -207,6 +207,11 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 			for _, name := range entity.DeletionFields() {
 				names[c.TypeID][name] = true
 			}
+			for _, name := range []string{fieldCreated, fieldUpdated} {
+				if entity.FieldByName(name) != nil {
+					names[c.TypeID][name] = true
+				}
+			}
 		}
 	}
 	now := map[ItemKey]*Item{}
@@ -409,7 +414,10 @@ func (u *undoing) changedSince(entity *Entity, c *Change, known told, item Item)
 	case image != "":
 		return "changed since, in a field that the run did not write"
 	}
-	return "" // made by an import, whose answer does not tell the whole item
+	if known.Fields == nil && editedLater(c, item, u.o.Fence) {
+		return "changed since, at " + fmt.Sprint(item.Fields[fieldUpdated])
+	}
+	return ""
 }
 
 // restore plans the values of before for an item that the run changed.

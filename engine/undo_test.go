@@ -206,6 +206,34 @@ func TestUndoKeepsWhatWasChanged(t *testing.T) {
 	}
 }
 
+// Of what was imported, too, though the portal's answer to an import does not
+// tell the whole item.
+func TestUndoKeepsWhatWasChanged_imported(t *testing.T) {
+	t.Parallel()
+	for name, created := range map[string]string{
+		"now":             "",
+		"with their date": "    on_create: {createdTime: \"1999-05-01T12:00:00+00:00\"}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, sandbox.Options{Seed: "empty"})
+				w.rows(rows)
+				run := w.run(w.job("  - read: rows.csv\n    key: cpf\n  - import: contact\n    match: CPF\n    automation: \"off\"\n    fields: {CPF: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n" + created))
+				<-time.After(2 * time.Minute)
+				w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": 1, "fields": map[string]any{"post": "Boss"}})
+				h := w.planUndo(run.Run, false)
+				if want := (engine.Counts{Delete: 2, Conflict: 1}); h.Summary != want {
+					t.Errorf("plan %+v, want %+v", h.Summary, want)
+				}
+				if h := w.planUndo(run.Run, true); h.Summary.Delete != 3 {
+					t.Errorf("with force: %+v", h.Summary)
+				}
+			})
+		})
+	}
+}
+
 // What is changed between the plan of an undo and its end is kept, too, and
 // shows what it was and is.
 func TestUndoSeesDrift(t *testing.T) {
