@@ -309,7 +309,7 @@ func keptFor(entity *Entity, c *Change, item Item) bool {
 	var other []string
 	for _, field := range entity.Fields {
 		f, now := c.Fields[field.Name], plain(item.Fields[field.Name])
-		if field.imaged() && !field.Equal(f.Before, now) {
+		if entity.imaged(field) && !field.Equal(f.Before, now) {
 			f.Drifted, f.Now = true, now
 			c.Fields[field.Name] = f
 			other = append(other, fmt.Sprintf("%s was %s in the plan and is %s now", field.Name, shown(f.Before), shown(now)))

@@ -8,18 +8,21 @@ import (
 	"time"
 )
 
-// imaged says whether the field is part of an item's image: what people or
-// robots set. Left out are what the portal sets itself, links of many to many,
-// which change when the other item does, and files, whose addresses change.
-func (f *Field) imaged() bool {
-	return !f.ReadOnly && !f.IsSet() && f.Type != FieldFile
+// imaged says whether a field is part of an item's image: what people or robots
+// set. Left out are what the portal sets itself, links of many to many, files,
+// whose addresses change, and a contact's company: it changes when a company gets
+// or loses the contact.
+func (e *Entity) imaged(f *Field) bool {
+	to, links := f.linkedType()
+	others := links && e.TypeID == TypeContact && to == TypeCompany
+	return !f.ReadOnly && !f.IsSet() && f.Type != FieldFile && !others
 }
 
 // imageFields are the names of the fields that an item's image is made of.
 func (e *Entity) imageFields() []string {
 	var names []string
 	for _, f := range e.Fields {
-		if f.imaged() {
+		if e.imaged(f) {
 			names = append(names, f.Name)
 		}
 	}
@@ -32,7 +35,7 @@ func (e *Entity) Image(item Item) string {
 	held := map[string]any{}
 	for _, f := range e.Fields {
 		v := plain(item.Fields[f.Name])
-		if !f.imaged() || v == nil {
+		if !e.imaged(f) || v == nil {
 			continue
 		}
 		if rows := multiRows(v); rows != nil {

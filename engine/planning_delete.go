@@ -25,7 +25,7 @@ func (p *Planning) Delete(r *Record, h *Held, after []string) {
 	}
 	for _, f := range h.Entity.Fields {
 		v := plain(held[f.Name])
-		if f.remade() && v != nil {
+		if h.Entity.remade(f) && v != nil {
 			c.Fields[f.Name] = FieldChange{Before: v}
 		}
 		untouched = untouched && f.Equal(v, h.before[f.Name])
@@ -47,17 +47,17 @@ func (h *Held) deleted(r *Record) string {
 }
 
 // remade says whether a deleted item that is made again gets its value of the
-// field: those of its image, and the links of many to many.
-func (f *Field) remade() bool {
+// field: those of its image, and its links.
+func (e *Entity) remade(f *Field) bool {
 	_, links := f.linkedType()
-	return f.imaged() || links && f.Multiple && !f.ReadOnly
+	return e.imaged(f) || links && !f.ReadOnly
 }
 
 // DeletionFields are the names of the fields that planning a deletion must know.
 func (e *Entity) DeletionFields() []string {
 	var names []string
 	for _, f := range e.Fields {
-		if f.remade() {
+		if e.remade(f) {
 			names = append(names, f.Name)
 		}
 	}

@@ -130,7 +130,7 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 			undo = u.inverse(c, KindNone)
 			undo.Reason = "a call that was taken back is not made again; run the job"
 		case c.Kind == KindCreate:
-			undo, err = u.remove(ctx, entity, c, now[key])
+			undo, err = u.remove(ctx, entity, c, now[key], made)
 		case c.Kind == KindDelete:
 			undo, err = u.remake(ctx, entity, c, now[key])
 		case c.Kind == KindUpdate, c.Kind == KindMove:
@@ -340,7 +340,7 @@ func (u *undoing) toldOf(ctx context.Context, c *Change) (told, error) {
 }
 
 // remove plans the deletion of an item that the run made.
-func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *Item) (*Change, error) {
+func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *Item, made map[string]Made) (*Change, error) {
 	if !c.Import {
 		u.lasts.robots++
 	}
@@ -356,7 +356,7 @@ func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *I
 	// Changes come in reverse, so that what links to the item came before.
 	links, err := u.linksTo(ctx, ItemKey{TypeID: c.TypeID, ID: c.ID})
 	if err == nil {
-		err = u.addForeign(ctx, &links, ItemKey{TypeID: c.TypeID, ID: c.ID})
+		err = u.addForeign(ctx, &links, ItemKey{TypeID: c.TypeID, ID: c.ID}, linkedBy(entity, c, made))
 	}
 	if err != nil {
 		return nil, err
@@ -364,7 +364,7 @@ func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *I
 	undo := u.inverse(c, KindDelete)
 	undo.Needs, undo.Fields = links.Planned, map[string]FieldChange{}
 	for _, f := range entity.Fields {
-		if v := plain(item.Fields[f.Name]); f.remade() && v != nil {
+		if v := plain(item.Fields[f.Name]); entity.remade(f) && v != nil {
 			undo.Fields[f.Name] = FieldChange{Before: v}
 		}
 		if f.Type == FieldFile && plain(item.Fields[f.Name]) != nil {

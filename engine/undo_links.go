@@ -41,9 +41,32 @@ func (u *undoing) findLinks(ctx context.Context, page []*Change) error {
 // linkers are the entities whose items may link to others, each once.
 func (u *undoing) linkers() []*Entity { return u.o.Catalog.linkers() }
 
+// linkedBy are the items that a change itself linked its item with. Some links
+// go both ways: the contacts of a company that the run made have it among their
+// companies, and lose nothing that was theirs when it goes.
+func linkedBy(entity *Entity, c *Change, made map[string]Made) map[ItemKey]bool {
+	linked := map[ItemKey]bool{}
+	for name, f := range c.Fields {
+		typeID, links := entity.FieldByName(name).linkedType()
+		if !links {
+			continue
+		}
+		values, several := filled(f.After, made).([]any)
+		if !several {
+			values = []any{filled(f.After, made)}
+		}
+		for _, v := range values {
+			if id, ok := v.(int64); ok {
+				linked[ItemKey{TypeID: typeID, ID: id}] = true
+			}
+		}
+	}
+	return linked
+}
+
 // addForeign adds the items that link to one and that this undo leaves as they
-// are.
-func (u *undoing) addForeign(ctx context.Context, l *links, to ItemKey) error {
+// are, but for those that the item's own change linked.
+func (u *undoing) addForeign(ctx context.Context, l *links, to ItemKey, own map[ItemKey]bool) error {
 	keys := make([]Hash, 0, len(u.linked[to]))
 	for _, from := range u.linked[to] {
 		keys = append(keys, freedKey(from))
@@ -53,7 +76,7 @@ func (u *undoing) addForeign(ctx context.Context, l *links, to ItemKey) error {
 		return err
 	}
 	for i, from := range u.linked[to] {
-		if _, ok := freed[keys[i]]; ok {
+		if _, ok := freed[keys[i]]; ok || own[from] {
 			continue
 		}
 		for _, e := range u.linkers() {

@@ -220,7 +220,7 @@ func TestUndoKeepsWhatWasChanged_imported(t *testing.T) {
 				w := newWorld(t, sandbox.Options{Seed: "empty"})
 				w.rows(rows)
 				run := w.run(w.job("  - read: rows.csv\n    key: cpf\n  - import: contact\n    match: CPF\n    automation: \"off\"\n    fields: {CPF: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n" + created))
-				<-time.After(2 * time.Minute)
+				later(t, 2*time.Minute)
 				w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": 1, "fields": map[string]any{"post": "Boss"}})
 				h := w.planUndo(run.Run, false)
 				if want := (engine.Counts{Delete: 2, Conflict: 1}); h.Summary != want {
@@ -232,6 +232,41 @@ func TestUndoKeepsWhatWasChanged_imported(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A company that the run gave contacts goes with the run, though they have it
+// among their companies; one that somebody else has given a contact stays.
+func TestUndoOfLinksThatGoBothWays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{Seed: "demo,contacts=5"})
+		w.rows(rows)
+		before := w.portal()
+		run := w.run(w.job(`
+  - read: rows.csv
+    key: cpf
+  - create: contact
+    id: person
+    fields: {name: "${{ row.name }}"}
+  - create: company
+    fields: {title: "Firm of ${{ row.name }}", contactIds: ["${{ person.id }}", 3]}
+`))
+		if h := w.planUndo(run.Run, false); h.Summary != (engine.Counts{Delete: 6}) {
+			t.Errorf("plan %+v, want 6 deleted", h.Summary)
+		}
+		second := w.named("company", "title", "Firm of Cliente Dois")[0]
+		w.edit("crm.item.add", map[string]any{"entityTypeId": 3, "fields": map[string]any{"name": "Theirs", "companyIds": []any{second["id"]}}})
+		if h := w.planUndo(run.Run, false); h.Summary != (engine.Counts{Delete: 5, Skip: 1}) {
+			t.Errorf("with a contact of theirs: plan %+v, want 5 deleted", h.Summary)
+		}
+		w.undo(run.Run)
+		if left := w.named("company", "title", "Firm of Cliente Dois"); len(left) != 1 {
+			t.Error("the company with a contact of theirs is gone")
+		}
+		if after := w.portal(); len(after["contact"]) != len(before["contact"])+1 || len(after["company"]) != len(before["company"])+1 {
+			t.Errorf("%d contacts and %d companies are left", len(after["contact"]), len(after["company"]))
+		}
+	})
 }
 
 // What is changed between the plan of an undo and its end is kept, too, and
