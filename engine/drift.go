@@ -201,7 +201,8 @@ func (r *runner) askItems(q *inquiry, changes []*Change, now time.Time) error {
 }
 
 // askLinks asks whether something links by now to items that are to go with
-// others: they were planned to because nothing else did.
+// others: they were planned to because nothing else did. What an item itself is
+// linked with, as a company with its contacts, the plan has seen.
 func (r *runner) askLinks(q *inquiry, entity *Entity, changes []*Change) {
 	going := map[int64]*Change{}
 	var ids []int64
@@ -215,8 +216,9 @@ func (r *runner) askLinks(q *inquiry, entity *Entity, changes []*Change) {
 		q.add(l, func(found [][]Item) {
 			for i, id := range ids {
 				c := going[id]
+				seen := entity.linksIn(c, func(f FieldChange) any { return f.Before })
 				for _, from := range found[i] {
-					if c.State == StatePlanned && !slices.Contains(c.Needs, deletionRef(l.Entity, from.ID)) {
+					if c.State == StatePlanned && !seen[ItemKey{TypeID: l.Entity.TypeID, ID: from.ID}] && !slices.Contains(c.Needs, deletionRef(l.Entity, from.ID)) {
 						c.State, c.Error = StateConflict, fmt.Sprintf("%s %d links to it by now", l.Entity.Name, from.ID)
 					}
 				}

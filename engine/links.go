@@ -131,3 +131,25 @@ func linkedItem(f *Field, v any) (ItemKey, bool) {
 	typeID, ok := f.linkedType()
 	return ItemKey{TypeID: typeID, ID: id}, ok
 }
+
+// linksIn are the items that some value of each field of a change links to.
+func (e *Entity) linksIn(c *Change, value func(FieldChange) any) map[ItemKey]bool {
+	linked := map[ItemKey]bool{}
+	for name, f := range c.Fields {
+		typeID, links := e.FieldByName(name).linkedType()
+		if !links {
+			continue
+		}
+		v := plain(value(f))
+		ids, several := v.([]any)
+		if !several {
+			ids = []any{v}
+		}
+		for _, v := range ids {
+			if id, ok := v.(int64); ok {
+				linked[ItemKey{TypeID: typeID, ID: id}] = true
+			}
+		}
+	}
+	return linked
+}

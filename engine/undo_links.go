@@ -45,23 +45,7 @@ func (u *undoing) linkers() []*Entity { return u.o.Catalog.linkers() }
 // go both ways: the contacts of a company that the run made have it among their
 // companies, and lose nothing that was theirs when it goes.
 func linkedBy(entity *Entity, c *Change, made map[string]Made) map[ItemKey]bool {
-	linked := map[ItemKey]bool{}
-	for name, f := range c.Fields {
-		typeID, links := entity.FieldByName(name).linkedType()
-		if !links {
-			continue
-		}
-		values, several := filled(f.After, made).([]any)
-		if !several {
-			values = []any{filled(f.After, made)}
-		}
-		for _, v := range values {
-			if id, ok := v.(int64); ok {
-				linked[ItemKey{TypeID: typeID, ID: id}] = true
-			}
-		}
-	}
-	return linked
+	return entity.linksIn(c, func(f FieldChange) any { return filled(f.After, made) })
 }
 
 // addForeign adds the items that link to one and that this undo leaves as they

@@ -249,22 +249,25 @@ func TestUndoOfLinksThatGoBothWays(t *testing.T) {
     id: person
     fields: {name: "${{ row.name }}"}
   - create: company
+    id: firm
     fields: {title: "Firm of ${{ row.name }}", contactIds: ["${{ person.id }}", 3]}
+  - create: deal
+    fields: {title: "Deal of ${{ row.name }}", companyId: "${{ firm.id }}", contactId: "${{ person.id }}"}
 `))
-		if h := w.planUndo(run.Run, false); h.Summary != (engine.Counts{Delete: 6}) {
-			t.Errorf("plan %+v, want 6 deleted", h.Summary)
+		if h := w.planUndo(run.Run, false); h.Summary != (engine.Counts{Delete: 9}) {
+			t.Errorf("plan %+v, want 9 deleted", h.Summary)
 		}
 		second := w.named("company", "title", "Firm of Cliente Dois")[0]
 		w.edit("crm.item.add", map[string]any{"entityTypeId": 3, "fields": map[string]any{"name": "Theirs", "companyIds": []any{second["id"]}}})
-		if h := w.planUndo(run.Run, false); h.Summary != (engine.Counts{Delete: 5, Skip: 1}) {
-			t.Errorf("with a contact of theirs: plan %+v, want 5 deleted", h.Summary)
+		if h := w.planUndo(run.Run, false); h.Summary != (engine.Counts{Delete: 8, Skip: 1}) {
+			t.Errorf("with a contact of theirs: plan %+v, want 8 deleted", h.Summary)
 		}
 		w.undo(run.Run)
 		if left := w.named("company", "title", "Firm of Cliente Dois"); len(left) != 1 {
 			t.Error("the company with a contact of theirs is gone")
 		}
-		if after := w.portal(); len(after["contact"]) != len(before["contact"])+1 || len(after["company"]) != len(before["company"])+1 {
-			t.Errorf("%d contacts and %d companies are left", len(after["contact"]), len(after["company"]))
+		if after := w.portal(); len(after["contact"]) != len(before["contact"])+1 || len(after["company"]) != len(before["company"])+1 || len(after["deal"]) != len(before["deal"]) {
+			t.Errorf("%d contacts, %d companies and %d deals are left", len(after["contact"]), len(after["company"]), len(after["deal"]))
 		}
 	})
 }
