@@ -38,8 +38,11 @@ type UndoOptions struct {
 // The plan is applied, journaled and undone like any other. The run must have
 // nothing in doubt.
 func Undo(ctx context.Context, o UndoOptions) (*Header, error) {
-	u := &undoing{o: &o, index: newPlanIndex(o.Draft), sums: newSums(), steps: map[string]int{}}
+	u := &undoing{o: &o, index: newPlanIndex(o.Draft), sums: newSums(), steps: map[string]int{}, held: map[ItemKey][]*Change{}}
 	u.header = u.newHeader()
+	if err := u.noteOwn(ctx); err != nil {
+		return nil, err
+	}
 	for before := int64(0); ; {
 		page, err := u.page(ctx, before)
 		if err != nil {
@@ -71,6 +74,8 @@ type undoing struct {
 	steps  map[string]int // positions of the run's steps
 	lasts  lasts
 	linked map[ItemKey][]ItemKey // which items link to those of the page in hand
+	held   map[ItemKey][]*Change // creations that wait for the removal of an item
+	freed  []*Change             // creations that were held, and may go on
 }
 
 // lasts counts what no plan can take back.
@@ -130,7 +135,10 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 			undo = u.inverse(c, KindNone)
 			undo.Reason = "a call that was taken back is not made again; run the job"
 		case c.Kind == KindCreate:
-			undo, err = u.remove(ctx, entity, c, now[key], made)
+			var held bool
+			if held, err = u.hold(ctx, c); !held && err == nil {
+				undo, err = u.remove(ctx, entity, c, now[key], made)
+			}
 		case c.Kind == KindDelete:
 			undo, err = u.remake(ctx, entity, c, now[key])
 		case c.Kind == KindUpdate, c.Kind == KindMove:
@@ -162,6 +170,10 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 		if err := u.sums.add(c); err != nil {
 			return err
 		}
+	}
+	if freed := u.freed; len(freed) > 0 {
+		u.freed = nil
+		return u.plan(ctx, freed)
 	}
 	return nil
 }
@@ -353,11 +365,17 @@ func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *I
 	if err != nil {
 		return nil, err
 	}
-	// Changes come in reverse, so that what links to the item came before.
-	links, err := u.linksTo(ctx, ItemKey{TypeID: c.TypeID, ID: c.ID})
-	if err == nil {
-		err = u.addForeign(ctx, &links, ItemKey{TypeID: c.TypeID, ID: c.ID}, linkedBy(entity, c, made))
+	theirs, err := u.withoutOwn(ctx, entity, *item)
+	if err != nil {
+		return nil, err
 	}
+	// Changes come in reverse, so that what links to the item came before.
+	key := ItemKey{TypeID: c.TypeID, ID: c.ID}
+	links, err := u.linksTo(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	foreign, err := u.foreign(ctx, key, linkedBy(entity, c, made))
 	if err != nil {
 		return nil, err
 	}
@@ -372,12 +390,14 @@ func (u *undoing) remove(ctx context.Context, entity *Entity, c *Change, item *I
 		}
 	}
 	undo.Image = entity.Image(*item)
-	switch changed := u.changedSince(entity, c, known, *item); {
+	switch changed := u.changedSince(entity, c, known, theirs); {
 	case u.o.Force:
 	case changed != "":
 		undo.Kind, undo.Reason = KindConflict, changed
 	case len(links.Kept) > 0:
 		undo.Kind, undo.Reason = KindSkip, links.Kept[0]+" is kept and links to it"
+	case foreign != "":
+		undo.Kind, undo.Reason = KindConflict, foreign+" links to it by now"
 	}
 	return undo, u.linksOf(ctx, entity, undo)
 }

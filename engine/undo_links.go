@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 )
 
 // links are what links to an item.
@@ -48,16 +51,16 @@ func linkedBy(entity *Entity, c *Change, made map[string]Made) map[ItemKey]bool 
 	return entity.linksIn(c, func(f FieldChange) any { return filled(f.After, made) })
 }
 
-// addForeign adds the items that link to one and that this undo leaves as they
-// are, but for those that the item's own change linked.
-func (u *undoing) addForeign(ctx context.Context, l *links, to ItemKey, own map[ItemKey]bool) error {
+// foreign names an item that links to one and that this undo leaves as it is, ""
+// if there is none; those that the item's own change linked are none.
+func (u *undoing) foreign(ctx context.Context, to ItemKey, own map[ItemKey]bool) (string, error) {
 	keys := make([]Hash, 0, len(u.linked[to]))
 	for _, from := range u.linked[to] {
 		keys = append(keys, freedKey(from))
 	}
 	freed, err := u.index.get(ctx, keys)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for i, from := range u.linked[to] {
 		if _, ok := freed[keys[i]]; ok || own[from] {
@@ -65,11 +68,11 @@ func (u *undoing) addForeign(ctx context.Context, l *links, to ItemKey, own map[
 		}
 		for _, e := range u.linkers() {
 			if e.TypeID == from.TypeID {
-				l.Kept = append(l.Kept, fmt.Sprintf("%s %d", e.Name, from.ID))
+				return fmt.Sprintf("%s %d", e.Name, from.ID), nil
 			}
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // freedKey marks an item whose links this undo ends.
@@ -103,4 +106,97 @@ func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) err
 		u.index.put(linksKey(to), text)
 	}
 	return nil
+}
+
+// noteOwn notes which items the run has made, and by which of its changes.
+func (u *undoing) noteOwn(ctx context.Context) error {
+	f := Filter{Kinds: []Kind{KindCreate}, States: []State{StateDone}}
+	n := 0
+	for c, err := range u.o.Log.Changes(ctx, f) {
+		if err != nil {
+			return err
+		}
+		u.index.put(ownKey(ItemKey{TypeID: c.TypeID, ID: c.ID}), []byte(strconv.FormatInt(c.Seq, 10)))
+		if n++; n%pageSize == 0 {
+			if err := u.index.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return u.index.flush(ctx)
+}
+
+func ownKey(key ItemKey) Hash { return HashOf("own", key.TypeID, key.ID) }
+
+// own returns, of these items, those that the run has made, by the number of the
+// change that did; 0 for those of which the undo is planned.
+func (u *undoing) own(ctx context.Context, items []ItemKey) (map[ItemKey]int64, error) {
+	keys := make([]Hash, len(items))
+	for i, item := range items {
+		keys[i] = ownKey(item)
+	}
+	entries, err := u.index.get(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	own := map[ItemKey]int64{}
+	for i, item := range items {
+		if text, ok := entries[keys[i]]; ok {
+			if own[item], err = strconv.ParseInt(string(text), 10, 64); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return own, nil
+}
+
+// hold keeps a creation back while an item that the run made before it links to
+// its item: that one is to be looked at first, as it may have to stay. Else it
+// counts as planned, and what waited for it goes on.
+func (u *undoing) hold(ctx context.Context, c *Change) (bool, error) {
+	key := ItemKey{TypeID: c.TypeID, ID: c.ID}
+	own, err := u.own(ctx, u.linked[key])
+	if err != nil {
+		return false, err
+	}
+	for _, from := range u.linked[key] {
+		if seq := own[from]; seq > 0 && seq < c.Seq {
+			u.held[from] = append(u.held[from], c)
+			return true, nil
+		}
+	}
+	u.index.put(ownKey(key), []byte("0"))
+	u.freed = append(u.freed, u.held[key]...)
+	delete(u.held, key)
+	return false, nil
+}
+
+// withoutOwn is an item without the links of its sets that go with other items
+// which the run made: they are no change by somebody.
+func (u *undoing) withoutOwn(ctx context.Context, entity *Entity, item Item) (Item, error) {
+	item.Fields = maps.Clone(item.Fields)
+	for _, f := range entity.Fields {
+		typeID, links := f.linkedType()
+		ids, several := plain(item.Fields[f.Name]).([]any)
+		if !links || !several {
+			continue
+		}
+		linked := func(v any) ItemKey {
+			id, _ := v.(int64)
+			return ItemKey{TypeID: typeID, ID: id}
+		}
+		items := make([]ItemKey, len(ids))
+		for i, v := range ids {
+			items[i] = linked(v)
+		}
+		own, err := u.own(ctx, items)
+		if err != nil {
+			return Item{}, err
+		}
+		item.Fields[f.Name] = slices.DeleteFunc(slices.Clone(ids), func(v any) bool {
+			_, made := own[linked(v)]
+			return made
+		})
+	}
+	return item, nil
 }

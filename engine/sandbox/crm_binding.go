@@ -131,6 +131,18 @@ func (k linkKind) unbind(s *store, l link) bool {
 	return true
 }
 
+// removeItem deletes an item, and a company's links with its contacts, which
+// are kept with those.
+func (s *store) removeItem(e *entity, id int64) {
+	if e.typeID == companyType {
+		contacts := bindingSide{linkKind{contactType, companyType}, true, "CONTACT_ID"}
+		for _, b := range contacts.bindings(s, id) {
+			contacts.kind.unbind(s, contacts.link(id, b.far))
+		}
+	}
+	e.remove(id)
+}
+
 // ownerType is the entity type that the parameter id means.
 func (b bindingSide) ownerType() int {
 	if b.reversed {

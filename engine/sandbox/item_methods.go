@@ -116,7 +116,7 @@ func itemDelete(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	e.remove(it.id)
+	c.store.removeItem(e, it.id)
 	return object{}, nil
 }
 

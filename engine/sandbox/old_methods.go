@@ -106,7 +106,7 @@ func (o oldEntity) delete(c *call) (any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	v.e.remove(it.id)
+	c.store.removeItem(v.e, it.id)
 	return true, nil
 }
 
