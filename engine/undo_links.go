@@ -108,15 +108,21 @@ func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) err
 	return nil
 }
 
-// noteOwn notes which items the run has made, and by which of its changes.
+// noteOwn notes which items the run has made, by which of its changes, and which
+// it has deleted.
 func (u *undoing) noteOwn(ctx context.Context) error {
-	f := Filter{Kinds: []Kind{KindCreate}, States: []State{StateDone}}
+	f := Filter{Kinds: []Kind{KindCreate, KindDelete}, States: []State{StateDone}}
 	n := 0
 	for c, err := range u.o.Log.Changes(ctx, f) {
 		if err != nil {
 			return err
 		}
-		u.index.put(ownKey(ItemKey{TypeID: c.TypeID, ID: c.ID}), []byte(strconv.FormatInt(c.Seq, 10)))
+		key := ItemKey{TypeID: c.TypeID, ID: c.ID}
+		if c.Kind == KindCreate {
+			u.index.put(ownKey(key), []byte(strconv.FormatInt(c.Seq, 10)))
+		} else {
+			u.index.put(remadeKey(key), nil)
+		}
 		if n++; n%pageSize == 0 {
 			if err := u.index.flush(ctx); err != nil {
 				return err

@@ -35,6 +35,9 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 		if err != nil {
 			return nil, err
 		}
+		if v == nil {
+			continue
+		}
 		undo.Fields[name] = FieldChange{After: v}
 		if rows := multiRows(v); rows != nil {
 			f := FieldChange{After: v}
@@ -75,17 +78,21 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 }
 
 // relinked has a value that links to items of a type lead to what this undo makes
-// again; of no type, 0, it is no link.
+// again; of no type, 0, it is no link. What is made again only later brings the
+// link along: such links go both ways, as all others end before what they lead to.
 func (u *undoing) relinked(ctx context.Context, typeID int, v any) (any, error) {
 	if typeID == 0 {
 		return v, nil
 	}
 	if set, several := v.([]any); several {
-		out := make([]any, len(set))
-		for i, one := range set {
-			var err error
-			if out[i], err = u.relinked(ctx, typeID, one); err != nil {
+		out := make([]any, 0, len(set))
+		for _, one := range set {
+			v, err := u.relinked(ctx, typeID, one)
+			if err != nil {
 				return nil, err
+			}
+			if v != nil {
+				out = append(out, v)
 			}
 		}
 		return out, nil
@@ -94,17 +101,22 @@ func (u *undoing) relinked(ctx context.Context, typeID int, v any) (any, error) 
 	if !ok {
 		return v, nil
 	}
-	again, err := u.remadeAs(ctx, ItemKey{TypeID: typeID, ID: id})
-	if err != nil || again == "" {
+	again, deleted, err := u.remadeAs(ctx, ItemKey{TypeID: typeID, ID: id})
+	switch {
+	case err != nil || !deleted:
 		return v, err
+	case again == "":
+		return nil, nil //nolint:nilnil // no link
 	}
 	return expression.Ref{Step: again}, nil
 }
 
 func remadeKey(key ItemKey) Hash { return HashOf("remade", key.TypeID, key.ID) }
 
-// remadeAs is the ref of the change that makes an item again, "" if none does.
-func (u *undoing) remadeAs(ctx context.Context, key ItemKey) (string, error) {
+// remadeAs says whether the run has deleted an item, and is the ref of the change
+// that makes it again, "" if none does so far.
+func (u *undoing) remadeAs(ctx context.Context, key ItemKey) (ref string, deleted bool, err error) {
 	entries, err := u.index.get(ctx, []Hash{remadeKey(key)})
-	return string(entries[remadeKey(key)]), err
+	text, deleted := entries[remadeKey(key)]
+	return string(text), deleted, err
 }
