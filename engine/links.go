@@ -122,33 +122,32 @@ func (f *Field) linkedType() (typeID int, links bool) {
 	}
 }
 
-// linkedItem is the item that a single link's value names.
-func linkedItem(f *Field, v any) (ItemKey, bool) {
-	id, ok := v.(int64)
-	if !ok || id == 0 || f == nil || f.Multiple {
-		return ItemKey{}, false
+// linkedItems are the items that a link's value names: one, or those of a set.
+func linkedItems(f *Field, v any) []ItemKey {
+	typeID, links := f.linkedType()
+	if !links {
+		return nil
 	}
-	typeID, ok := f.linkedType()
-	return ItemKey{TypeID: typeID, ID: id}, ok
+	v = plain(v)
+	ids, several := v.([]any)
+	if !several {
+		ids = []any{v}
+	}
+	var items []ItemKey
+	for _, v := range ids {
+		if id, ok := v.(int64); ok && id != 0 {
+			items = append(items, ItemKey{TypeID: typeID, ID: id})
+		}
+	}
+	return items
 }
 
 // linksIn are the items that some value of each field of a change links to.
 func (e *Entity) linksIn(c *Change, value func(FieldChange) any) map[ItemKey]bool {
 	linked := map[ItemKey]bool{}
 	for name, f := range c.Fields {
-		typeID, links := e.FieldByName(name).linkedType()
-		if !links {
-			continue
-		}
-		v := plain(value(f))
-		ids, several := v.([]any)
-		if !several {
-			ids = []any{v}
-		}
-		for _, v := range ids {
-			if id, ok := v.(int64); ok {
-				linked[ItemKey{TypeID: typeID, ID: id}] = true
-			}
+		for _, item := range linkedItems(e.FieldByName(name), value(f)) {
+			linked[item] = true
 		}
 	}
 	return linked

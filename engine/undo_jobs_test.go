@@ -27,6 +27,8 @@ func drawJob(r *rand.Rand) string {
 		"lead":       {"contactId contact", "companyId company"},
 		"Onboarding": {"contactId contact", "contactIds contact", "companyId company"},
 	}
+	stages := map[string]string{"deal": "Won", "Onboarding": "In progress"}
+	beside := []string{"  - comment: %s\n    text: Seen %d\n", "  - clear: %s\n    fields: [comments]\n    id: clear%d\n", "  - address: %s\n    fields: {city: \"Recife %d\"}\n"}
 	made := map[string][]string{} // ids of steps, by entity
 	key := "row.cpf"              // what tells the records of a stream apart
 	// Both sides of a link that goes both ways are not written at once.
@@ -60,6 +62,17 @@ func drawJob(r *rand.Rand) string {
 	for n := range 2 + r.IntN(5) {
 		entity, id := entities[r.IntN(len(entities))], fmt.Sprintf("s%d", n)
 		switch all := made[entity]; {
+		case r.IntN(4) == 0 && len(all) > 0:
+			one := all[r.IntN(len(all))]
+			kinds := len(beside)
+			if entity == "deal" || entity == "Onboarding" {
+				kinds = 1 // they have no addresses, and not all have comments of their own
+			}
+			fmt.Fprintf(&b, beside[r.IntN(kinds)], one, n)
+			if stage := stages[entity]; stage != "" {
+				fmt.Fprintf(&b, "  - move: %s\n    to: %s\n", one, stage)
+			}
+			continue
 		case r.IntN(4) == 0 && len(all) > 0:
 			fmt.Fprintf(&b, "  - update: %s\n    set: {%s: \"Again %d\"%s}\n", all[r.IntN(len(all))], name(entity), n, link(entity, true))
 			continue

@@ -81,14 +81,11 @@ func freedKey(from ItemKey) Hash { return HashOf("freed", from.TypeID, from.ID) 
 // linksOf notes which items a change's item links to: they may be deleted after
 // it is, and must stay if it does.
 func (u *undoing) linksOf(ctx context.Context, entity *Entity, undo *Change) error {
-	for name, f := range undo.Fields {
-		to, ok := linkedItem(entity.FieldByName(name), f.Before)
-		if id, owned := f.Before.(int64); owned && entity.Beside() && name == "ownerId" {
-			to, ok = ItemKey{TypeID: ownerType(undo.Fields["ownerType"].Before), ID: id}, true
-		}
-		if !ok {
-			continue
-		}
+	linked := entity.linksIn(undo, func(f FieldChange) any { return f.Before })
+	if id, ok := undo.Fields["ownerId"].Before.(int64); ok && entity.Beside() {
+		linked[ItemKey{TypeID: ownerType(undo.Fields["ownerType"].Before), ID: id}] = true
+	}
+	for to := range linked {
 		l, err := u.linksTo(ctx, to)
 		if err != nil {
 			return err
@@ -182,26 +179,16 @@ func (u *undoing) hold(ctx context.Context, c *Change) (bool, error) {
 func (u *undoing) withoutOwn(ctx context.Context, entity *Entity, item Item) (Item, error) {
 	item.Fields = maps.Clone(item.Fields)
 	for _, f := range entity.Fields {
-		typeID, links := f.linkedType()
 		ids, several := plain(item.Fields[f.Name]).([]any)
-		if !links || !several {
+		if !several {
 			continue
 		}
-		linked := func(v any) ItemKey {
-			id, _ := v.(int64)
-			return ItemKey{TypeID: typeID, ID: id}
-		}
-		items := make([]ItemKey, len(ids))
-		for i, v := range ids {
-			items[i] = linked(v)
-		}
-		own, err := u.own(ctx, items)
+		own, err := u.own(ctx, linkedItems(f, ids))
 		if err != nil {
 			return Item{}, err
 		}
 		item.Fields[f.Name] = slices.DeleteFunc(slices.Clone(ids), func(v any) bool {
-			_, made := own[linked(v)]
-			return made
+			return slices.ContainsFunc(linkedItems(f, v), func(item ItemKey) bool { _, made := own[item]; return made })
 		})
 	}
 	return item, nil

@@ -59,7 +59,8 @@ func (w *world) portal() map[string][]map[string]any {
 	for _, entity := range []string{"contact", "company", "deal", "lead", "dynamic_128"} {
 		all[entity] = w.items(entity)
 		for _, item := range all[entity] {
-			delete(item, "closedate") // the portal's own, of when a deal was closed
+			delete(item, "closedate")       // the portal's own, of when a deal was closed
+			delete(item, "previousStageId") // and its memory
 		}
 	}
 	return all
