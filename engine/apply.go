@@ -457,6 +457,7 @@ func (r *runner) done(c *Change, o Outcome) {
 	if c.Ref != "" { // an item that this run makes may be deleted to undo it
 		c.Image = entity.Image(*o.Item)
 	}
+	c.land(entity, *o.Item)
 	var kept, other []string
 	for name, f := range c.Fields {
 		field := entity.FieldByName(name)
@@ -529,6 +530,10 @@ func (r *runner) command(t *task) (Command, error) {
 			}
 			cmd.Multi[name] = multiCommand(f)
 			continue
+		}
+		if hasLocal(f.Before) {
+			f.After = f.sending()
+			c.Fields[name] = f
 		}
 		cmd.Fields[name] = r.queue.resolve(f.After)
 	}
