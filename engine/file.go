@@ -54,12 +54,13 @@ type File struct {
 	URL string `json:"-"`
 }
 
-// String is what people see of the file.
+// String is what people see of the file: its digest's beginning tells one version
+// from the next.
 func (f File) String() string {
 	if f.Name == "" {
 		return fmt.Sprintf("file %d", f.ID)
 	}
-	return fmt.Sprintf("%s (%s)", f.Name, fileSize(f.Size))
+	return fmt.Sprintf("%s (%s, %.8s)", f.Name, fileSize(f.Size), f.SHA256)
 }
 
 // fileText is what expressions see of a file: its address, or its name while it is

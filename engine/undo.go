@@ -545,7 +545,7 @@ func (u *undoing) sumUp(ctx context.Context) (err error) {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("the closing dates of %d items, which the portal set when they reached their last stage", n))
 	}
 	if n := u.lasts.replaced; n > 0 {
-		h.Lasting = append(h.Lasting, fmt.Sprintf("%d files that the run replaced or removed: nobody has kept their contents", n))
+		h.Lasting = append(h.Lasting, fmt.Sprintf("files that the run replaced or removed (%d): nobody has kept their contents", n))
 	}
 	if n := u.lasts.files; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("%d files of items that are deleted", n))

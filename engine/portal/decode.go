@@ -137,6 +137,9 @@ func fileOf(raw json.RawMessage) any {
 		f.ID = int64(intOf(member(raw, "id")))
 		f.URL, _ = scalar(member(raw, "url"))
 	}
+	if strings.Contains(f.URL, "/rest/") { // as one for programs is
+		f.URL = ""
+	}
 	if f.ID <= 0 {
 		return nil
 	}

@@ -23,8 +23,8 @@ type store struct {
 	lists    map[string][]*status // by ENTITY_ID, in the order of SORT
 	lastComm int64                // the highest id of a phone, e-mail, … row
 	lastFile int64
-	fresh    map[int64]bool       // files of the request in hand
-	webhook  string               // the path of its methods
+	fresh    map[int64]bool        // files of the request in hand
+	webhook  string                // the path of its methods
 	robots   int                   // how many would have fired
 	lagging  map[itemKey]time.Time // items that lists don't show yet
 
