@@ -134,7 +134,7 @@ func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *E
 		w.scrubError(fault)
 		return Result{}, fault
 	}
-	result, fault := answerOf(method, status, answer)
+	result, fault := answerOf(method, status, address.scrubAnswer(answer))
 	if fault != nil {
 		w.scrubError(fault)
 		return Result{}, fault
