@@ -361,6 +361,7 @@ func (r *runner) outcome(ctx context.Context, batch []*task, outcomes []Outcome)
 		}
 		settled = append(settled, c)
 		if c.State == StateDone && o.Item != nil {
+			r.queue.followUpload(t, *o.Item)
 			if next := r.recheckBehind(t, *o.Item); next != nil {
 				settled, over = append(settled, next.change), append(over, next)
 			}
@@ -530,10 +531,6 @@ func (r *runner) command(t *task) (Command, error) {
 			}
 			cmd.Multi[name] = multiCommand(f)
 			continue
-		}
-		if hasLocal(f.Before) {
-			f.After = f.sending()
-			c.Fields[name] = f
 		}
 		cmd.Fields[name] = r.queue.resolve(f.After)
 	}

@@ -249,7 +249,8 @@ func (c *Change) longest(fence time.Duration) time.Duration {
 }
 
 // followsUpload says whether a change goes on from files that an earlier one of the
-// run uploads: their ids are seen on the portal only.
+// run uploads: their ids are seen on the portal only. Until it is compared with the
+// item it uploads them again, in their places, so that none is lost.
 func (c *Change) followsUpload() bool {
 	for _, f := range c.Fields {
 		if hasLocal(f.Before) {
@@ -257,6 +258,23 @@ func (c *Change) followsUpload() bool {
 		}
 	}
 	return false
+}
+
+// follow has a change go on from files that the run has uploaded by now, as an item
+// shows them: they stay, and are not uploaded again.
+func (c *Change) follow(item Item) {
+	for name, f := range c.Fields {
+		if !hasLocal(f.Before) {
+			continue
+		}
+		now := item.Fields[name]
+		if _, several := f.Before.([]any); several {
+			c.Fields[name] = rebase(&Field{Type: FieldFile, Multiple: true}, f, now)
+		} else {
+			f.Before = now
+			c.Fields[name] = f
+		}
+	}
 }
 
 // landed is what a change was to leave in a field, its uploaded files with the ids
@@ -300,15 +318,6 @@ func (c *Change) land(entity *Entity, item Item) {
 			c.Fields[name] = f
 		}
 	}
-}
-
-// sending is a field's value as it is sent: without files that an earlier change of
-// the run was to upload, and did not.
-func (f FieldChange) sending() any {
-	before := filesOf(f.Before)
-	return mapFiles(f.After, func(file File) (File, bool) {
-		return file, !file.local() || !slices.ContainsFunc(before, file.same)
-	})
 }
 
 // lostFiles is how many files a field held before a change that it does not hold any

@@ -86,14 +86,37 @@ func TestRecognised(t *testing.T) {
 	}
 }
 
-// An earlier change of the run failed to upload a file: the next one does not try
-// again in its place.
-func TestFieldChange_sending(t *testing.T) {
+// A change goes on from what an earlier one of the run uploaded, or failed to.
+func TestChange_follow(t *testing.T) {
 	t.Parallel()
 
-	f := FieldChange{Before: []any{File{ID: 4}, local("a")}, After: []any{File{ID: 4}, local("a"), local("b")}}
-	if diff := cmp.Diff([]any{File{ID: 4}, local("b")}, f.sending()); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
+	tests := map[string]struct {
+		change, want FieldChange
+		now          any
+	}{
+		"several": {
+			FieldChange{Before: []any{File{ID: 4}, local("a")}, After: []any{File{ID: 4}, local("a"), local("b")}},
+			FieldChange{Before: []any{File{ID: 4}, File{ID: 7}}, After: []any{File{ID: 4}, File{ID: 7}, local("b")}},
+			[]any{File{ID: 4}, File{ID: 7}},
+		},
+		"several that failed": {
+			FieldChange{Before: []any{File{ID: 4}, local("a")}, After: []any{File{ID: 4}, local("a"), local("b")}},
+			FieldChange{Before: []any{File{ID: 4}}, After: []any{File{ID: 4}, local("b")}},
+			[]any{File{ID: 4}},
+		},
+		"one":       {FieldChange{Before: local("a"), After: local("b")}, FieldChange{Before: File{ID: 7}, After: local("b")}, File{ID: 7}},
+		"unrelated": {FieldChange{Before: File{ID: 4}, After: local("b")}, FieldChange{Before: File{ID: 4}, After: local("b")}, File{ID: 7}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			c := &Change{Fields: map[string]FieldChange{"f": tt.change}}
+			c.follow(Item{Fields: map[string]any{"f": tt.now}})
+			if diff := cmp.Diff(tt.want, c.Fields["f"]); diff != "" {
+				t.Errorf("change (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

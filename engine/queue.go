@@ -466,6 +466,18 @@ func (q *queue) nextOfItem(t *task) *task {
 	return nil
 }
 
+// followUpload has the change behind one that was just done go on from the files of
+// their item, as the portal's answer shows it.
+func (q *queue) followUpload(t *task, item Item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, next := range t.behind {
+		if next.state == taskWaiting && !next.checking && next.change.itemKey() == t.change.itemKey() {
+			next.change.follow(item)
+		}
+	}
+}
+
 // pause waits for news, the context or a while.
 func pause(ctx context.Context, news <-chan struct{}, wait time.Duration) {
 	timer := time.NewTimer(wait)
@@ -537,7 +549,10 @@ func (q *queue) finish(t *task) []*Change {
 		if next.state != taskWaiting || next.checking {
 			continue
 		}
-		if c.Kind == KindCreate && c.State == StateDone && next.change.Ref == c.Ref && !next.change.followsUpload() {
+		switch {
+		case next.change.followsUpload():
+			next.seen = sight{}
+		case c.Kind == KindCreate && c.State == StateDone && next.change.Ref == c.Ref:
 			next.seen = q.now(q.clock()) // the item is as it was just made
 		}
 		if reason := q.impossible(next.change); reason != "" {
