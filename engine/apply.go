@@ -362,6 +362,7 @@ func (r *runner) outcome(ctx context.Context, batch []*task, outcomes []Outcome)
 		}
 		settled = append(settled, c)
 		if c.State == StateDone && o.Item != nil {
+			r.queue.followUpload(t, *o.Item)
 			if next := r.recheckBehind(t, *o.Item); next != nil {
 				settled, over = append(settled, next.change), append(over, next)
 			}
@@ -458,6 +459,7 @@ func (r *runner) done(c *Change, o Outcome) {
 	if c.Ref != "" { // an item that this run makes may be deleted to undo it
 		c.Image = entity.Image(*o.Item)
 	}
+	c.land(entity, *o.Item)
 	var kept, other []string
 	for name, f := range c.Fields {
 		field := entity.FieldByName(name)

@@ -29,14 +29,14 @@ func (f *Field) IsLink() bool {
 	}
 }
 
-// IsSet says whether the field is a set of links, which grows by what is given
-// unless it is to be replaced: contactIds, observers.
+// IsSet says whether the field is a set of links or files, which grows by what is
+// given unless it is to be replaced: contactIds, observers.
 func (f *Field) IsSet() bool {
-	return f.Multiple && (f.IsLink() || f.Type == FieldUser && !f.Custom)
+	return f.Multiple && (f.IsLink() || f.Type == FieldFile || f.Type == FieldUser && !f.Custom)
 }
 
 // Canonical turns a value of a job (text of a cell or literal, or what an
-// expression gave) into the form in which values are compared, planned and
+// expression gave, its files opened by [Planning.Files]) into the form in which values are compared, planned and
 // sent: nil for empty, text, int64, float64, bool, a day as 2006-01-02, a
 // moment as RFC 3339, an option's id, []any for multiple fields and
 // []MultiValue for multifields. References to planned items pass through.
@@ -66,7 +66,7 @@ func (f *Field) Canonical(v any, c *Catalog) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if one != nil {
+		if one != nil && (f.Type != FieldFile || !slices.ContainsFunc(out, func(e any) bool { return f.equalOne(e, one) })) {
 			out = append(out, one)
 		}
 	}
@@ -101,6 +101,8 @@ func (f *Field) canonicalOne(v any, c *Catalog) (any, error) {
 		if strings.TrimSpace(v) == "" {
 			return nil, nil
 		}
+	case expression.File:
+		return nil, fmt.Errorf("%s holds no files", f.label())
 	}
 	switch f.Type {
 	case FieldInteger:
@@ -124,10 +126,17 @@ func (f *Field) canonicalOne(v any, c *Catalog) (any, error) {
 	case FieldMoney:
 		return canonicalMoney(f, v)
 	case FieldFile:
-		return nil, fmt.Errorf("%s is a file; bxflow can't set files", f.label())
+		return f.canonicalFile(v)
 	default:
 		return text(v), nil
 	}
+}
+
+func (f *Field) canonicalFile(v any) (any, error) {
+	if file, ok := v.(File); ok {
+		return file, nil
+	}
+	return nil, fmt.Errorf("%s is a file; name it by ${{ file(\"photos/ana.png\") }}, or file(row.x) of a column with its path", f.label())
 }
 
 // isText says whether the portal stores the field as text.
@@ -359,6 +368,8 @@ func (f *Field) canonicalMulti(v any) (any, error) {
 		}
 	case expression.Ref, expression.Text:
 		return nil, fmt.Errorf("%s can't hold the id of an item that does not exist yet", f.Name)
+	case expression.File:
+		return nil, fmt.Errorf("%s holds no files", f.Name)
 	default:
 		if value := strings.TrimSpace(text(v)); value != "" {
 			rows = append(rows, MultiValue{Value: value})
@@ -406,6 +417,8 @@ func (f *Field) Fold(v any) any {
 		return v.String()
 	case int:
 		return int64(v)
+	case File:
+		return v.ID
 	default:
 		return v
 	}
@@ -448,6 +461,10 @@ func (f *Field) covers(x, y []MultiValue) bool {
 
 func (f *Field) equalOne(a, b any) bool {
 	a, b = f.noneAsZero(plain(a)), f.noneAsZero(plain(b))
+	if x, ok := a.(File); ok {
+		y, ok := b.(File)
+		return ok && x.same(y)
+	}
 	if x, ok := number(a); ok {
 		y, ok := number(b)
 		return ok && x == y

@@ -55,7 +55,11 @@ func TestCanonical(t *testing.T) {
 		"one value for many":               {engine.Field{Type: "string", Multiple: true}, "a", []any{"a"}, ""},
 		"list for one":                     {engine.Field{Name: "s", Type: "string"}, []any{"a", "b"}, nil, "holds one value"},
 		"phones, each once":                {engine.Field{Name: "phone", Type: engine.FieldMulti}, []any{"+55 11 98888-7777", "5511988887777"}, []engine.MultiValue{{Value: "+55 11 98888-7777"}}, ""},
-		"file":                             {engine.Field{Name: "f", Type: "file"}, "x", nil, "can't set files"},
+		"file":                             {engine.Field{Name: "f", Type: "file"}, "x", nil, "is a file; name it by"},
+		"no file":                          {engine.Field{Name: "f", Type: "file"}, " ", nil, ""},
+		"files, each once":                 {engine.Field{Type: "file", Multiple: true}, []any{engine.File{Name: "a", SHA256: "1"}, engine.File{Name: "b", SHA256: "1"}}, []any{engine.File{Name: "a", SHA256: "1"}}, ""},
+		"file in a text":                   {engine.Field{Name: "s", Type: "string"}, expression.File{Path: "a"}, nil, "holds no files"},
+		"file in phones":                   {engine.Field{Name: "phone", Type: engine.FieldMulti}, []any{expression.File{Path: "a"}}, nil, "holds no files"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

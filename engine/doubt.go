@@ -125,13 +125,26 @@ func (r *runner) judgeCreate(c *Change, found []Item, now time.Time) {
 func (r *runner) judgeLost(entity *Entity, c *Change, found []Item, now time.Time) {
 	there := len(found) > 0
 	switch {
-	case c.Kind == KindDelete && !there, c.Kind != KindDelete && there && r.holds(entity, c, found[0]):
+	case c.Kind == KindDelete && !there, c.Kind != KindDelete && there && r.holdsLost(entity, c, found[0]):
 		c.State, c.Error = StateDone, ""
 	case c.Kind != KindDelete && !there && !r.queue.ours(c.Ref): // lists may not show yet what was just made
 		c.State, c.Error = StateConflict, fmt.Sprintf("%s %d is gone", entity.Name, c.ID)
 	case r.expired(c, now):
 		c.State, c.Error = StatePlanned, ""
 	}
+}
+
+// holdsLost says whether an item is as a lost change wants it, and then takes over
+// the ids of the files that it uploaded.
+func (r *runner) holdsLost(entity *Entity, c *Change, item Item) bool {
+	done := *c
+	done.Fields = maps.Clone(c.Fields)
+	done.land(entity, item)
+	if !r.holds(entity, &done, item) {
+		return false
+	}
+	c.Fields = done.Fields
+	return true
 }
 
 // holds says whether an item already is as a change wants it.

@@ -335,6 +335,8 @@ func (r *runner) differences(entity *Entity, c *Change, item Item, update bool) 
 		switch {
 		case taken(field, f.After, now):
 		case update && field.Equal(now, f.Before):
+		case update && hasLocal(f.Before): // what an earlier change of the run uploaded
+			c.follow(item)
 		case update && field.Type == FieldMulti && len(f.Remove) == 0:
 		case update && field.IsSet():
 			c.Fields[name] = rebase(field, f, now)

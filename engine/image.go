@@ -54,6 +54,9 @@ func (e *Entity) Image(item Item) string {
 
 // hashed is the digest of one value, for comparing it later.
 func hashed(f *Field, v any) string {
+	if f.Type == FieldFile {
+		v = fileIDs(v)
+	}
 	text, err := json.Marshal(f.Fold(plain(v)))
 	if err != nil {
 		panic(err) // canonical values are all expressible

@@ -118,5 +118,5 @@ func (r *runner) compare(ctx context.Context, l *look) error {
 
 // expired says whether a change can't be running any more.
 func (r *runner) expired(c *Change, now time.Time) bool {
-	return now.Sub(time.UnixMilli(c.SentAt)) >= r.o.Fence
+	return now.Sub(time.UnixMilli(c.SentAt)) >= c.longest(r.o.Fence)
 }

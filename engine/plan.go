@@ -148,6 +148,9 @@ type History interface {
 	// key, and none has taken it back since; with lost also whether one may have,
 	// whose answer was lost.
 	Called(ctx context.Context, portal, key string, lost bool) (bool, error)
+	// Files are the files that runs on the portal with this id have put into a
+	// field of an item: those of which the portal's answer told no id without one.
+	Files(ctx context.Context, portal string, typeID int, item int64, field string) ([]File, error)
 }
 
 // Changes reads the changes of a plan or run.

@@ -64,6 +64,7 @@ type Planning struct {
 	storeErr  error
 	matches   map[int][][]*Field // lists of fields that later steps match by, per entity type
 	files     []FileInfo
+	opened    map[string]File // files of the job that were looked at lately, by their names there
 	warned    map[string]bool
 	bad       map[string]int // records of this stream that can't be planned, by the step where they broke
 	broken    []string       // what steps forbid the plan to be applied for

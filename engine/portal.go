@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"iter"
+	"maps"
 	"time"
 )
 
@@ -109,6 +110,9 @@ type Command struct {
 	// (ID set, Value empty), by field: phone, email, web, im.
 	Multi map[string][]MultiValue
 }
+
+// Uploads is how many bytes of files the command carries.
+func (c Command) Uploads() int64 { return uploadOf(maps.Values(c.Fields)) }
 
 // OutcomeKind says what is known of a command after its request.
 type OutcomeKind string

@@ -235,6 +235,9 @@ func expressionValue(f *Field, v any) any {
 	if f.Multiple || f.Type == FieldMulti {
 		return expressionList(f, v)
 	}
+	if file, ok := v.(File); ok {
+		return fileText(file)
+	}
 	switch expressionType(f) {
 	case expression.Int:
 		if v == nil {
@@ -274,8 +277,11 @@ func expressionList(f *Field, v any) any {
 			if f.Type == FieldEnum {
 				e = optionLabel(f, e)
 			}
-			if n, ok := e.(int64); ok {
-				e = int(n)
+			switch v := e.(type) {
+			case int64:
+				e = int(v)
+			case File:
+				e = fileText(v)
 			}
 			list = append(list, e)
 		}

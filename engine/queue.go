@@ -19,6 +19,7 @@ const (
 type task struct {
 	change *Change
 	state  taskState
+	upload int64   // bytes of files that it sends
 	waits  int     // tasks that must be settled before this one may leave
 	behind []*task // tasks that wait for this one
 	after  *task   // the create before this one, where the portal wants them by date
@@ -43,7 +44,7 @@ const (
 	taskSettled
 )
 
-func newTask(c *Change) *task { return &task{change: c} }
+func newTask(c *Change) *task { return &task{change: c, upload: c.upload()} }
 
 // work is what a worker is to do next: send a batch or look at the portal.
 // Neither when the run is over or the context done.
@@ -80,6 +81,7 @@ type queue struct {
 	conflicts map[ItemKey]bool  // items that are not as the plan saw them
 	tasks     map[*task]bool    // not settled
 	sending   int               // tasks in batches
+	uploading int64             // bytes of files in batches
 	complete  bool              // the loader has nothing more
 	closing   bool              // nothing is to be sent any more
 	full      bool              // the loader waits for room
@@ -297,7 +299,7 @@ func (q *queue) lineUp(t *task) {
 // which has just been put into a batch, nil if there is none.
 func (q *queue) follower(t *task, now time.Time) *task {
 	for i, next := range t.behind {
-		if next.after == t && next.waits == 1 && next.state == taskWaiting && !next.checking && !q.stale(next, now) {
+		if next.after == t && next.waits == 1 && next.state == taskWaiting && !next.checking && next.upload == 0 && !q.stale(next, now) {
 			t.behind = slices.Delete(t.behind, i, i+1)
 			next.waits = 0
 			return next
@@ -370,7 +372,7 @@ func (q *queue) decide(now time.Time, size int) (w work, wait time.Duration, new
 		w.look = q.takeLook(true, now, size)
 	case mayGo && (q.leaving() >= size || (q.leaving() > 0 && nothingComes)):
 		w.batch = q.takeFresh(size, now)
-		if w.batch == nil && !q.looking {
+		if w.batch == nil && !q.looking && len(q.held) > 0 {
 			w.look = q.takeLook(false, now, size)
 		}
 	}
@@ -385,6 +387,7 @@ func (q *queue) leaving() int { return q.ready.Len() + len(q.held) }
 // then there is none.
 func (q *queue) takeFresh(size int, now time.Time) []*task {
 	var batch []*task
+	upload, full := int64(0), false
 	for len(batch) < size && q.ready.Len() > 0 {
 		t, ok := heap.Pop(&q.ready).(*task)
 		if !ok {
@@ -395,6 +398,11 @@ func (q *queue) takeFresh(size int, now time.Time) []*task {
 			q.held = append(q.held, t)
 			continue
 		}
+		if full = !q.carries(len(batch), upload, t.upload); full {
+			heap.Push(&q.ready, t)
+			break
+		}
+		upload += t.upload
 		for ; t != nil; t = q.follower(t, now) {
 			t.state = taskSending
 			batch = append(batch, t)
@@ -403,15 +411,37 @@ func (q *queue) takeFresh(size int, now time.Time) []*task {
 			}
 		}
 	}
-	if len(batch) < size && len(q.held) > 0 {
+	if !full && len(batch) < size && len(q.held) > 0 {
 		for _, t := range batch {
 			q.putBack(t)
 		}
 		return nil
 	}
+	if len(batch) == 0 {
+		return nil
+	}
 	q.sending += len(batch)
+	q.uploading += upload
 	q.batches++
 	return batch
+}
+
+// carries says whether a batch of so many tasks and bytes of files may carry one
+// more: files are in memory while they are on their way, and a batch that takes long
+// to upload would still be on it past the fence. What is too much for a batch goes
+// alone.
+func (q *queue) carries(tasks int, upload, more int64) bool {
+	if more == 0 {
+		return upload <= BatchUpload
+	}
+	total := q.uploading + upload
+	return (tasks == 0 || upload+more <= BatchUpload) && (total == 0 || total+more <= MaxUpload)
+}
+
+// leave takes a task out of the batch that it was in.
+func (q *queue) leave(t *task) {
+	q.sending--
+	q.uploading -= t.upload
 }
 
 // saw notes that the portal just was as a waiting change expects it.
@@ -438,6 +468,18 @@ func (q *queue) nextOfItem(t *task) *task {
 	return nil
 }
 
+// followUpload has the change behind one that was just done go on from the files of
+// their item, as the portal's answer shows it.
+func (q *queue) followUpload(t *task, item Item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, next := range t.behind {
+		if next.state == taskWaiting && !next.checking && next.change.itemKey() == t.change.itemKey() {
+			next.change.follow(item)
+		}
+	}
+}
+
 // pause waits for news, the context or a while.
 func pause(ctx context.Context, news <-chan struct{}, wait time.Duration) {
 	timer := time.NewTimer(wait)
@@ -453,8 +495,8 @@ func pause(ctx context.Context, news <-chan struct{}, wait time.Duration) {
 func (q *queue) giveBack(batch []*task) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.sending -= len(batch)
 	for _, t := range batch {
+		q.leave(t)
 		q.putBack(t)
 	}
 	q.wakeLocked()
@@ -473,7 +515,7 @@ func (q *queue) settleLocked(tasks []*task) []*Change {
 	var skipped []*Change
 	for _, t := range tasks {
 		if t.state == taskSending {
-			q.sending--
+			q.leave(t)
 			q.answered = true
 		}
 		switch t.change.State {
@@ -509,7 +551,10 @@ func (q *queue) finish(t *task) []*Change {
 		if next.state != taskWaiting || next.checking {
 			continue
 		}
-		if c.Kind == KindCreate && c.State == StateDone && next.change.Ref == c.Ref {
+		switch {
+		case next.change.followsUpload():
+			next.seen = sight{}
+		case c.Kind == KindCreate && c.State == StateDone && next.change.Ref == c.Ref:
 			next.seen = q.now(q.clock()) // the item is as it was just made
 		}
 		if reason := q.impossible(next.change); reason != "" {

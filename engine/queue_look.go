@@ -63,7 +63,7 @@ func (q *queue) takeLook(forDoubts bool, now time.Time, size int) *look {
 	asked := 0
 	q.doubts = slices.DeleteFunc(q.doubts, func(t *task) bool {
 		age := now.Sub(time.UnixMilli(t.change.SentAt))
-		worth := age >= q.fence || age >= firstLook && (t.looks <= 1 || forDoubts)
+		worth := age >= t.change.longest(q.fence) || age >= firstLook && (t.looks <= 1 || forDoubts)
 		if !worth || asked >= mostAsked {
 			return false
 		}
@@ -210,7 +210,7 @@ func (q *queue) doubtLocked(t *task) {
 	t.state = taskDoubtful
 	wait := firstLook
 	if t.looks > 0 {
-		wait = q.fence
+		wait = t.change.longest(q.fence)
 	}
 	t.due = time.UnixMilli(t.change.SentAt).Add(wait)
 	t.looks++

@@ -37,6 +37,9 @@ func drawPlan(t *rapid.T) []*Change {
 	}
 	for i, c := range changes {
 		c.Seq, c.State = int64(i+1), StatePlanned
+		if size := rapid.SampledFrom([]int64{0, 0, 0, 300_000, 900_000, 2_000_000}).Draw(t, "upload"); size > 0 {
+			c.Fields = map[string]FieldChange{"photo": {After: File{Size: size, SHA256: "x"}}}
+		}
 	}
 	return changes
 }
@@ -107,8 +110,12 @@ func TestQueueKeepsOrder(t *testing.T) {
 			}
 			batch := w.batch
 			onTheirWay := map[ItemKey]bool{}
+			upload := int64(0)
 			for _, task := range batch {
 				c := task.change
+				if upload += c.upload(); upload > BatchUpload && len(batch) > 1 {
+					t.Fatalf("a batch of %d changes carries %d bytes of files", len(batch), upload)
+				}
 				if onTheirWay[c.itemKey()] {
 					t.Fatalf("two changes of %v leave together", c.itemKey())
 				}
@@ -200,6 +207,47 @@ func TestQueueWaitsForFullBatches(t *testing.T) {
 		batch := <-second
 		if len(batch) != 4 || batch[0].change.Index != 1 {
 			t.Fatalf("second batch has %d changes and begins with step %d, want 4 of step 1", len(batch), batch[0].change.Index)
+		}
+	})
+}
+
+// TestQueueBoundsUploads checks that only so many bytes of files are on their way,
+// whatever asks for work, and that what is too large for the rest still leaves.
+func TestQueueBoundsUploads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var changes []*Change
+		for i := range 5 {
+			changes = append(changes, &Change{
+				Seq: int64(i + 1), Kind: KindUpdate, State: StatePlanned, TypeID: 3, ID: int64(i + 1),
+				Fields: map[string]FieldChange{"photo": {After: File{Size: MaxFile - 6_000_000, SHA256: "x"}}},
+			})
+		}
+		q := newQueue(75*time.Second, false)
+		q.answered = true
+		q.add(changes, nil, time.Now())
+		q.loaded()
+		var onTheirWay [][]*task
+		for range changes {
+			for {
+				w, _, _ := q.decide(time.Now(), 1)
+				if w.look != nil {
+					t.Fatal("it looks at the portal while it waits for uploads")
+				}
+				if w.batch == nil {
+					break
+				}
+				onTheirWay = append(onTheirWay, w.batch)
+			}
+			if n := len(onTheirWay); n == 0 || n > 2 {
+				t.Fatalf("%d uploads of 14 MB are on their way, want 1 or 2", n)
+			}
+			onTheirWay[0][0].change.State = StateDone
+			q.settle(onTheirWay[0])
+			onTheirWay = onTheirWay[1:]
+		}
+		if !q.over() || q.uploading != 0 {
+			t.Fatalf("over: %v, %d bytes still on their way", q.over(), q.uploading)
 		}
 	})
 }

@@ -41,8 +41,9 @@ type Held struct {
 	// item; nil for others.
 	Made map[string]any
 
-	before  map[string]any // as the portal has them
-	changes []*Change      // of this chunk, in order
+	before     map[string]any  // as the portal has them
+	changes    []*Change       // of this chunk, in order
+	recognised map[string]bool // fields whose files the journal was asked about
 }
 
 // NewHeld holds an item of the portal.

@@ -197,6 +197,9 @@ func (r *rehearsal) advance() bool {
 			continue
 		}
 		t.change.State = StateDone
+		if !t.change.Import {
+			r.queue.followUpload(t, Item{})
+		}
 		if t.change.Kind == KindCreate {
 			t.change.ID = t.change.Seq
 		} else if behind := r.queue.nextOfItem(t); behind != nil && t.change.Kind != KindDelete {

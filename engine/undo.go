@@ -79,7 +79,7 @@ type undoing struct {
 }
 
 // lasts counts what no plan can take back.
-type lasts struct{ robots, renewed, files, closed, calls int }
+type lasts struct{ robots, renewed, files, replaced, closed, calls int }
 
 func (u *undoing) newHeader() *Header {
 	h := u.o.Header
@@ -329,7 +329,7 @@ func (u *undoing) recall(ctx context.Context, entity *Entity, c *Change) error {
 			continue
 		}
 		known.Fields[name] = ""
-		if !unknownYet(f.After) && field.Type != FieldMulti {
+		if !unknownYet(f.After) && !hasLocal(f.After) && field.Type != FieldMulti {
 			known.Fields[name] = hashed(field, f.After)
 		}
 	}
@@ -414,8 +414,8 @@ func (u *undoing) changedSince(entity *Entity, c *Change, known told, item Item)
 	var other []string
 	for name, f := range c.Fields {
 		field := entity.FieldByName(name)
-		if field == nil || unknownYet(f.After) {
-			continue
+		if field == nil || unknownYet(f.After) || hasLocal(f.After) {
+			continue // nobody told what it came to
 		}
 		now := plain(item.Fields[name])
 		want, later := known.Fields[name]
@@ -457,12 +457,15 @@ func (u *undoing) restore(entity *Entity, c *Change, item *Item, made map[string
 		f, changed := c.Fields[name], false
 		f.After = filled(f.After, made)
 		now := plain(item.Fields[name])
+		lost := lostFiles(f, now)
+		u.lasts.replaced += lost
 		switch {
+		case lost > 0 && !field.Multiple: // what it has instead is left there
 		case field.Type == FieldMulti:
 			f = undoMulti(field, f, multiRows(now))
 			changed = len(f.Add)+len(f.Remove) > 0
 		case field.IsSet():
-			f = rebase(field, FieldChange{Before: f.After, After: f.Before}, now)
+			f = rebase(field, FieldChange{Before: f.After, After: stillThere(f.Before, now)}, now)
 			changed = !field.Equal(f.Before, f.After)
 		case field.Equal(now, f.Before): // as it was, whoever saw to it
 		case field.Equal(now, f.After) || u.o.Force:
@@ -568,6 +571,9 @@ func (u *undoing) sumUp(ctx context.Context) (err error) {
 	}
 	if n := u.lasts.closed; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("the closing dates of %d items, which the portal set when they reached their last stage", n))
+	}
+	if n := u.lasts.replaced; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("files that the run replaced or removed (%d): nobody has kept their contents", n))
 	}
 	if n := u.lasts.files; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("%d files of items that are deleted", n))

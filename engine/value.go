@@ -80,15 +80,25 @@ func (v *Value) Type() expression.Type {
 
 // Eval returns the value for one record: nil for null, a []any for a list, the
 // expression's own value, text, [expression.Omitted], [expression.Ref] or
-// [expression.Text]. A literal comes back as its source text.
+// [expression.Text]. A literal comes back as its source text. A file is an error:
+// [Value.EvalField] has it.
 func (v *Value) Eval(env expression.Env) (any, error) {
+	value, err := v.EvalField(env)
+	if err == nil && namesFile(value) {
+		return nil, errors.New("file(…) is for fields that hold files")
+	}
+	return value, err
+}
+
+// EvalField is Eval for a field of an item, which may hold an [expression.File].
+func (v *Value) EvalField(env expression.Env) (any, error) {
 	switch {
 	case v.Null:
 		return nil, nil
 	case v.IsList:
 		list := make([]any, 0, len(v.List))
 		for _, entry := range v.List {
-			e, err := entry.Eval(env)
+			e, err := entry.EvalField(env)
 			if err != nil {
 				return nil, err
 			}

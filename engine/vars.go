@@ -37,7 +37,7 @@ func (p *Planning) addVars(env expression.Env) {
 	values := make(map[string]any, len(p.shape.stream.Vars))
 	env["vars"] = values
 	for _, v := range p.shape.stream.Vars {
-		value, err := v.Value.Eval(env)
+		value, err := v.Value.EvalField(env)
 		if err != nil {
 			value = varFault(v, err)
 		}

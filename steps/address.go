@@ -116,7 +116,11 @@ func (s *Address) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.
 	}
 	for i, a := range asked {
 		if h := addresses.of(i); h != nil {
-			p.Change(a.record, engine.KindUpdate, h, forUpdate(h, a.wants, false))
+			fields, err := forUpdate(ctx, p, h, a.wants, false)
+			if err != nil {
+				return err
+			}
+			p.Change(a.record, engine.KindUpdate, h, fields)
 			continue
 		}
 		addresses.create(p, a.record, i, forCreate(a.wants), engine.ExternalKey{})

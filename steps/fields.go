@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,6 +60,13 @@ func newMapping(p *engine.Prepare, e *engine.Entity, fields []engine.FieldValue,
 			p.Problem(fv.Field.Pos, "it can be set when the item is made", "field %s can't be changed", f.Name)
 			continue
 		}
+		if f.Type == engine.FieldFile && fv.Value.Type() == expression.String {
+			if text, literal := fv.Value.Literal(); !literal || strings.TrimSpace(text) != "" {
+				_, err := f.Canonical("a path", p.Catalog)
+				p.Fail(fv.Value.Pos, err)
+				continue
+			}
+		}
 		if text, ok := fv.Value.Literal(); ok {
 			if _, err := f.Canonical(text, p.Catalog); err != nil {
 				p.Fail(fv.Value.Pos, err)
@@ -101,7 +109,10 @@ func (m mapping) eval(p *engine.Planning, env expression.Env, blankClears bool) 
 	wants := make([]want, 0, len(m))
 	var faults []string
 	for _, entry := range m {
-		raw, err := entry.value.Eval(env)
+		raw, err := entry.value.EvalField(env)
+		if err == nil && entry.field.Type == engine.FieldFile {
+			raw, err = p.Files(raw)
+		}
 		if err != nil {
 			faults = append(faults, fieldFault(entry.field, err))
 			continue
@@ -122,7 +133,16 @@ func (m mapping) eval(p *engine.Planning, env expression.Env, blankClears bool) 
 	if faults != nil {
 		return nil, errors.New(strings.Join(faults, "; "))
 	}
-	return wants, nil
+	return wants, filesFit(wants)
+}
+
+// filesFit refuses wants whose files one request can't carry.
+func filesFit(wants []want) error {
+	values := make([]any, len(wants))
+	for i, w := range wants {
+		values[i] = w.value
+	}
+	return engine.FilesFit(values...)
 }
 
 func fieldFault(f *engine.Field, err error) string {
@@ -161,17 +181,35 @@ func forCreate(wants []want) map[string]engine.FieldChange {
 }
 
 // forUpdate returns the wants that differ from an item as it will be by then.
-func forUpdate(h *engine.Held, wants []want, replace bool) map[string]engine.FieldChange {
+func forUpdate(ctx context.Context, p *engine.Planning, h *engine.Held, wants []want, replace bool) (map[string]engine.FieldChange, error) {
 	fields := map[string]engine.FieldChange{}
 	for _, w := range wants {
 		f, v := linkSet(h.Entity, w)
+		if f.Type == engine.FieldFile {
+			var err error
+			if v, err = settleFiles(ctx, p, h, want{f, v}, replace); err != nil {
+				return nil, err
+			}
+		}
 		before := h.Now[f.Name]
 		c, differs := difference(f, before, v, replace)
 		if differs {
 			fields[f.Name] = c
 		}
 	}
-	return fields
+	return fields, nil
+}
+
+// settleFiles is what a file field is to hold, of what it holds and what is given.
+func settleFiles(ctx context.Context, p *engine.Planning, h *engine.Held, w want, replace bool) (any, error) {
+	if err := p.Recognise(ctx, h, w.field); err != nil {
+		return nil, err
+	}
+	v, kept := w.field.Settle(h.Now[w.field.Name], w.value, replace)
+	if kept {
+		p.Warn("step %s: where %s holds a file that no run of this state folder has put there, it is left alone; `replace: true` replaces it", p.ID(), w.field.Name)
+	}
+	return v, nil
 }
 
 // linkSet turns a single link (contactId) of an item that there is into its set

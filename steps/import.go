@@ -19,7 +19,7 @@ type Import struct {
 	Duplicates  string              `key:"duplicates" enum:"fail,first,last,merge" default:"fail" doc:"What to do when rows of one key want different things: fail (all of them are invalid), first or last wins, or merge (later rows fill what earlier ones left empty)."`
 	Fields      []engine.FieldValue `key:"fields" required:"true" doc:"Fields of the item, by title, REST name or UF_ name; the match fields among them."`
 	OnCreate    []engine.FieldValue `key:"on_create" doc:"Fields that are set only when the item is new."`
-	Replace     bool                `key:"replace" default:"false" doc:"true makes phones, e-mails and links exactly the given ones; otherwise the given are added."`
+	Replace     bool                `key:"replace" default:"false" doc:"true makes phones, e-mails, links and files exactly the given ones; otherwise the given are added."`
 	Blank       string              `key:"blank" enum:"omit,clear" default:"omit" doc:"clear: a blank value clears the field of an existing item."`
 	Automation  string              `key:"automation" enum:"on,off" default:"on" doc:"off makes new items by crm.item.import, so that no robots, triggers or workflows run."`
 	Category    *engine.Value       `key:"category" doc:"Category of a new item."`
@@ -84,6 +84,8 @@ func (s *Import) matchList(p *engine.Prepare, words engine.MatchList) []*engine.
 		f := p.Field(s.entity, w)
 		switch {
 		case f == nil:
+		case f.Type == engine.FieldFile:
+			p.Problem(w.Pos, "match by a field that holds a value", "match field %s holds files", f.Name)
 		case !s.fields.has(f):
 			p.Problem(w.Pos, "map it there", "match field %s has no value in `fields`", f.Name)
 		case f.Multiple && f.Type != engine.FieldMulti:
@@ -356,7 +358,9 @@ func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error
 	if err := s.oneKey(ctx, p, e); err != nil || e.fault != "" {
 		return err
 	}
-	s.found(p, e)
+	if err := s.found(ctx, p, e); err != nil {
+		return err
+	}
 	return s.claim(p, e, e.held)
 }
 
@@ -376,15 +380,20 @@ func (s *Import) oneKey(ctx context.Context, p *engine.Planning, e *entry) error
 	return p.SetClaim(key, &engine.Claim{Source: e.record.Source})
 }
 
-func (s *Import) found(p *engine.Planning, e *entry) {
+func (s *Import) found(ctx context.Context, p *engine.Planning, e *entry) error {
 	switch s.OnMatch {
 	case "skip":
 		p.Skip(e.record, fmt.Sprintf("%s %d matches and on_match is skip", s.entity.Name, e.held.ID))
 	case "fail":
 		p.Invalid(e.record, fmt.Sprintf("%s %d matches and on_match is fail", s.entity.Name, e.held.ID))
 	default:
-		p.Change(e.record, engine.KindUpdate, e.held, forUpdate(e.held, e.wants, s.Replace))
+		fields, err := forUpdate(ctx, p, e.held, e.wants, s.Replace)
+		if err != nil {
+			return err
+		}
+		p.Change(e.record, engine.KindUpdate, e.held, fields)
 	}
+	return nil
 }
 
 func (s *Import) create(p *engine.Planning, e *entry) error {

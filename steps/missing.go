@@ -172,7 +172,11 @@ func (s *Import) PlanSweep(ctx context.Context, p *engine.Planning, chunk []*eng
 				p.Invalid(r, err.Error())
 				continue
 			}
-			p.Change(r, engine.KindUpdate, h, forUpdate(h, wants, true))
+			fields, err := forUpdate(ctx, p, h, wants, true)
+			if err != nil {
+				return err
+			}
+			p.Change(r, engine.KindUpdate, h, fields)
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 type Update struct {
 	Step    engine.Word         `object:"step"`
 	Set     []engine.FieldValue `key:"set" required:"true" doc:"Fields and their new values. A blank cell leaves a field alone; null clears it."`
-	Replace bool                `key:"replace" default:"false" doc:"true makes phones, e-mails and links exactly the given ones; otherwise the given are added."`
+	Replace bool                `key:"replace" default:"false" doc:"true makes phones, e-mails, links and files exactly the given ones; otherwise the given are added."`
 	Blank   string              `key:"blank" enum:"omit,clear" default:"omit" doc:"clear: a blank value clears the field."`
 
 	set mapping
@@ -50,7 +50,7 @@ func needFor(p *engine.Prepare, step string, e *engine.Entity, m mapping) {
 }
 
 // Plan implements [engine.Step].
-func (s *Update) Plan(_ context.Context, p *engine.Planning, chunk []*engine.Record) error {
+func (s *Update) Plan(ctx context.Context, p *engine.Planning, chunk []*engine.Record) error {
 	for _, r := range chunk {
 		h := r.Held(s.Step.Text)
 		wants, err := s.set.eval(p, p.Env(r), s.Blank == "clear")
@@ -58,7 +58,11 @@ func (s *Update) Plan(_ context.Context, p *engine.Planning, chunk []*engine.Rec
 			p.Invalid(r, err.Error())
 			continue
 		}
-		p.Change(r, engine.KindUpdate, h, forUpdate(h, wants, s.Replace))
+		fields, err := forUpdate(ctx, p, h, wants, s.Replace)
+		if err != nil {
+			return err
+		}
+		p.Change(r, engine.KindUpdate, h, fields)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
@@ -55,7 +56,7 @@ func (t *trial) difference(want engine.FieldValue, c *engine.Change) error {
 
 // comparison finds the field that a name of a test means, and how its value is
 // compared: stages and categories by name or id, items that the plan makes by
-// the step that makes them, all else as the job's own values are.
+// the step that makes them, files by name, all else as the job's own values are.
 func (t *trial) comparison(entity *engine.Entity, name string, raw any) (field string, equal func(any) bool, err error) {
 	text := fmt.Sprint(raw)
 	switch name {
@@ -84,11 +85,32 @@ func (t *trial) comparison(entity *engine.Entity, name string, raw any) (field s
 			return f.Name, func(after any) bool { return refersTo(after, text) }, nil
 		}
 	}
+	if f.Type == engine.FieldFile {
+		return f.Name, func(after any) bool { return slices.Equal(fileNames(raw), fileNames(after)) }, nil
+	}
 	value, err := f.Canonical(raw, t.catalog)
 	if err != nil {
 		return "", nil, err
 	}
 	return f.Name, func(after any) bool { return f.Equal(value, after) }, nil
+}
+
+// fileNames are the names of files: those that a test gives, or of those that a field
+// is to hold.
+func fileNames(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case engine.File:
+		return []string{v.Name}
+	case []any:
+		var names []string
+		for _, e := range v {
+			names = append(names, fileNames(e)...)
+		}
+		return names
+	}
+	return nil
 }
 
 // refersTo says whether a value is the id of an item that the step makes.

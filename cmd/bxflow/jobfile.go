@@ -89,15 +89,6 @@ func (p *planned) refusal() error {
 	return &engine.GuardError{Broken: p.broken}
 }
 
-// history is what earlier runs of the state folder have done, for jobs that go by
-// it.
-func (a *app) history(ctx context.Context, job *engine.Job) (engine.History, error) {
-	if !slices.Contains(job.Needs().Beside, engine.BesideCalls) {
-		return nil, nil
-	}
-	return a.openJournal(ctx)
-}
-
 // planJob plans a job in a journal. A broken guard is no error here: the plan
 // can be shown.
 func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, retry *engine.Retry) (*planned, error) {
@@ -112,17 +103,13 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 	if err := a.outlast(ctx, j, s); err != nil {
 		return nil, err
 	}
-	history, err := a.history(ctx, job)
-	if err != nil {
-		return nil, err
-	}
 	elsewhere, err := a.openElsewhere(job)
 	if err != nil {
 		return nil, err
 	}
 	before := s.Usage()
 	draft, header, err := a.plan(ctx, j, engine.PlanOptions{
-		History: history, Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Elsewhere: elsewhere, LastRun: a.lastRun(job), Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
+		History: history{a}, Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Elsewhere: elsewhere, LastRun: a.lastRun(job), Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
 	})
 	if draft == nil {
 		return nil, err
@@ -146,15 +133,8 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 // the state folder, also for a plan that is made in a scratch one.
 func (a *app) lastRun(job *engine.Job) func(context.Context, string) (time.Time, error) {
 	return func(ctx context.Context, portal string) (time.Time, error) {
-		dir, err := a.stateDir()
-		if err != nil {
-			return time.Time{}, err
-		}
-		if _, err := os.Stat(filepath.Join(dir, journal.FileName)); errors.Is(err, fs.ErrNotExist) {
-			return time.Time{}, nil
-		}
-		j, err := a.openJournal(ctx)
-		if err != nil {
+		j, err := history{a}.recorded(ctx)
+		if j == nil || err != nil {
 			return time.Time{}, err
 		}
 		return j.LastRun(ctx, job.Name, portal)

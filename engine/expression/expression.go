@@ -12,7 +12,7 @@
 // long, grow large, or reach anything that its scope does not name.
 //
 // Values come out as nil (clear the field), [Omitted] (leave it alone), bool, int64, float64, string, [time.Time],
-// []any, map[string]any, or as the [Ref] or [Text] of an item that does not exist yet. Blank text in a conversion such as
+// []any, map[string]any, a [File], or as the [Ref] or [Text] of an item that does not exist yet. Blank text in a conversion such as
 // number, date or phone gives blank text again, so that a blank cell means the same with and without a conversion.
 package expression
 
@@ -100,6 +100,9 @@ type Text struct{ Parts []any }
 
 // Omitted is what omit() gives: leave the field as it is.
 type Omitted struct{}
+
+// File is a file that the job names, for a field that holds files.
+type File struct{ Path string }
 
 // Use is a member that an expression reads: {"row", "cpf"}, {"client", "id"}, {"env", "HOME"}.
 type Use struct {

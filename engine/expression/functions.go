@@ -104,6 +104,15 @@ func valueFunctions() []function {
 		},
 		{
 			doc: FunctionDoc{
+				"file", "file(path)",
+				"The file at a path, for a field that holds files; a path starts from the job's folder, and a blank one gives blank text.",
+				`file("") gives ""`,
+			},
+			min: 1, max: 1, types: []any{new(func(string) any)},
+			call: fileAt,
+		},
+		{
+			doc: FunctionDoc{
 				"hash", "hash(value, …)",
 				"Sixteen hexadecimal digits that are always the same for the same values.", `hash("a", 1) gives "ee9051b5dc1230d1"`,
 			},
@@ -111,6 +120,15 @@ func valueFunctions() []function {
 			call: hash,
 		},
 	}
+}
+
+// fileAt names a file. It is the engine that opens it: expressions reach nothing.
+func fileAt(args ...any) (any, error) {
+	path, err := textArg("file", args[0])
+	if err != nil || blankText(path) {
+		return "", err
+	}
+	return File{Path: clean(path)}, nil
 }
 
 // pick looks a value up in a map. A blank value stays blank.

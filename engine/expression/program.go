@@ -206,7 +206,7 @@ func absent(record any, use Use) *Error {
 // result brings a value into one of the forms that callers handle, or refuses it.
 func result(value any) (any, error) {
 	switch v := value.(type) {
-	case nil, bool, int64, string, time.Time, Omitted, Ref, Text:
+	case nil, bool, int64, string, time.Time, Omitted, Ref, Text, File:
 		return v, nil
 	case int:
 		return int64(v), nil
@@ -292,6 +292,8 @@ func describe(value any) string {
 		return "a length of time"
 	case Omitted:
 		return "omit()"
+	case File:
+		return "a file"
 	case Ref, Text:
 		return "the id of an item that does not exist yet"
 	case []any, []string, []int:

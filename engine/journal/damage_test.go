@@ -76,7 +76,7 @@ func TestOpen_refusesANewerFormat(t *testing.T) {
 	binary.BigEndian.PutUint32(text[60:], 99)
 	must(t, os.WriteFile(path, text, 0o600))
 	_, err = journal.Open(t.Context(), dir)
-	want := path + ": has format 99, and this bxflow knows formats up to 3; use a newer bxflow"
+	want := path + ": has format 99, and this bxflow knows formats up to 4; use a newer bxflow"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %q", err, want)
 	}

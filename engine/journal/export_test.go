@@ -123,3 +123,9 @@ func (j *Journal) Empty(ctx context.Context) error {
 		return nil
 	})
 }
+
+// DamageFiles alters what is known of files.
+func (j *Journal) DamageFiles(ctx context.Context) error {
+	_, err := j.db.ExecContext(ctx, "UPDATE files SET file_id = file_id + 1")
+	return err
+}

@@ -25,7 +25,7 @@ const (
 	// (https://www.sqlite.org/fileformat.html#application_id).
 	applicationID = 0x6278666a
 	// schemaVersion is the user_version that the newest migration sets.
-	schemaVersion = 3
+	schemaVersion = 4
 
 	lockName      = "journal.lock"
 	scratchPrefix = "scratch-"

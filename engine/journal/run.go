@@ -217,6 +217,9 @@ func (r *Run) save(ctx context.Context, cs []engine.Change, statement string, wr
 				return errors.Join(err, r.refused(ctx, tx, &cs[i]))
 			}
 		}
+		if err := r.keepFiles(ctx, tx, cs); err != nil {
+			return err
+		}
 		crash.At(written)
 		return nil
 	})

@@ -26,11 +26,13 @@ import (
 //	{"$ref": "client@clients.csv:12"}   the id of a planned item
 //	{"$text": ["Card of ", {"$ref": …}]} text with such ids in it
 //	{"$multi": [{"value": "+55…"}]}     rows of a multifield
+//	{"$file": ["a.png", 81, "9f…", 0, "/…"]} name, size, SHA-256, id and path of a file
 //	{"$map": {…}}                       a map
 const (
 	tagRef   = "$ref"
 	tagText  = "$text"
 	tagMulti = "$multi"
+	tagFile  = "$file"
 	tagMap   = "$map"
 )
 
@@ -109,6 +111,9 @@ func appendValue(b []byte, v any) ([]byte, error) {
 		return appendMap(b, v)
 	case []engine.MultiValue:
 		b, err := appendMulti(append(b, `{"`+tagMulti+`":`...), v)
+		return append(b, '}'), err
+	case engine.File:
+		b, err := appendList(append(b, `{"`+tagFile+`":`...), []any{v.Name, v.Size, v.SHA256, v.ID, v.Path})
 		return append(b, '}'), err
 	case expression.Ref:
 		b, err := appendText(append(b, `{"`+tagRef+`":`...), v.Step)
@@ -321,6 +326,8 @@ func decodeTagged(m map[string]any) (any, error) {
 				return decodeText(v)
 			case tagMulti:
 				return decodeMulti(v)
+			case tagFile:
+				return decodeFile(v)
 			}
 		}
 		return nil, fmt.Errorf("an object with the key %q is no value", tag)
@@ -365,6 +372,24 @@ func decodeMulti(list []any) (any, error) {
 		return nil, fmt.Errorf("rows of a multifield: %w", err)
 	}
 	return rows, nil
+}
+
+func decodeFile(parts []any) (any, error) {
+	parts, err := decodeList(parts)
+	if err != nil || len(parts) != 5 {
+		return nil, errors.Join(err, fmt.Errorf("%d parts of a file", len(parts)))
+	}
+	var f engine.File
+	var ok [5]bool
+	f.Name, ok[0] = parts[0].(string)
+	f.Size, ok[1] = parts[1].(int64)
+	f.SHA256, ok[2] = parts[2].(string)
+	f.ID, ok[3] = parts[3].(int64)
+	f.Path, ok[4] = parts[4].(string)
+	if slices.Contains(ok[:], false) {
+		return nil, errors.New("a part of a file is of another type")
+	}
+	return f, nil
 }
 
 func anys(texts []string) []any {

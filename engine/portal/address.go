@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -154,6 +155,19 @@ func (a Address) scrub(text string) string {
 		return text
 	}
 	return strings.ReplaceAll(text, a.Secret.text, masked)
+}
+
+// scrubAnswer takes the secret out of addresses in an answer, such as those for
+// programs of files. Elsewhere it may be a user's data, which stays.
+func (a Address) scrubAnswer(answer []byte) []byte {
+	if a.Secret.text == "" || !bytes.Contains(answer, []byte(a.Secret.text)) {
+		return answer
+	}
+	for _, slash := range []string{"/", `\/`} {
+		path := "rest" + slash + strconv.FormatInt(a.User, 10) + slash
+		answer = bytes.ReplaceAll(answer, []byte(path+a.Secret.text), []byte(path+masked))
+	}
+	return answer
 }
 
 // moved reads the Location of a redirect that answered a call of method: the

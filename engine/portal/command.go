@@ -70,7 +70,7 @@ func callOf(command engine.Command) (call, error) {
 	}
 	params["fields"] = fields
 	params["useOriginalUfNames"] = "N"
-	return call{Method: method, Params: params}, nil
+	return call{Method: method, Params: params, Alone: command.Uploads() > engine.BatchUpload}, nil
 }
 
 // addMulti writes the rows of phone, email, web and im. crm.item.add takes a

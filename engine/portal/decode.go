@@ -26,6 +26,7 @@ import (
 //	crm_status                     string, the status id
 //	user, employee, crm_contact, … int64
 //	crm_category                   int64; 0 is a category
+//	file                           engine.File with its id and address
 //	several of these               []any; nil when there are none
 //
 // A value that is not of its field's type comes back as the text that it is:
@@ -39,7 +40,7 @@ func Decode(f *engine.Field, raw json.RawMessage) any {
 		return decodeOne(f.Type, raw)
 	}
 	list := []json.RawMessage{raw}
-	if raw[0] == '[' || (raw[0] == '{' && f.Type != engine.FieldFile) {
+	if raw[0] == '[' || (raw[0] == '{' && (f.Type != engine.FieldFile || member(raw, "id") == nil)) {
 		list = objectOf(raw).values()
 	}
 	var values []any
@@ -55,6 +56,9 @@ func Decode(f *engine.Field, raw json.RawMessage) any {
 }
 
 func decodeOne(kind engine.FieldType, raw json.RawMessage) any {
+	if kind == engine.FieldFile {
+		return fileOf(raw)
+	}
 	s, scalar := scalar(raw)
 	if !scalar {
 		return compound(kind, raw)
@@ -115,8 +119,35 @@ func scalar(raw json.RawMessage) (s string, ok bool) {
 	return string(t), true
 }
 
-// compound is a list or object where one value is expected: a file, or a field
-// that was once multiple. An empty one is nil, a list of one is its entry.
+// fileOf reads a file of the portal: {"id", "url", "urlMachine"}, or its bare id. The
+// last address is never kept: it holds the secret of the webhook that asked. No file
+// is nil.
+func fileOf(raw json.RawMessage) any {
+	if len(raw) > 0 && raw[0] == '[' { // of a field that was once multiple
+		list := objectOf(raw).values()
+		if len(list) == 0 {
+			return nil
+		}
+		raw = bytes.TrimSpace(list[0])
+	}
+	var f engine.File
+	if id, ok := scalar(raw); ok {
+		f.ID, _ = integer(id, false).(int64)
+	} else {
+		f.ID = int64(intOf(member(raw, "id")))
+		f.URL, _ = scalar(member(raw, "url"))
+	}
+	if strings.Contains(f.URL, "/rest/") { // as one for programs is
+		f.URL = ""
+	}
+	if f.ID <= 0 {
+		return nil
+	}
+	return f
+}
+
+// compound is a list or object where one value is expected: a field that was
+// once multiple. An empty one is nil, a list of one is its entry.
 func compound(kind engine.FieldType, raw json.RawMessage) any {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) == nil {

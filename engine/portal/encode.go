@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -60,6 +61,8 @@ func encodeOne(f *engine.Field, value any) (any, error) {
 		return v, nil
 	case json.Number:
 		return v, nil
+	case engine.File:
+		return encodeFile(v)
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, fmt.Errorf("field %s: %v is not a number that the portal can store", f.Name, v)
@@ -70,6 +73,19 @@ func encodeOne(f *engine.Field, value any) (any, error) {
 		return json.Number(strconv.FormatFloat(v, 'f', -1, 64)), nil
 	}
 	return nil, fmt.Errorf("field %s: a value of type %T can't be sent", f.Name, value)
+}
+
+// encodeFile reads a file of the job; one of the portal is kept ("How to upload
+// files").
+func encodeFile(f engine.File) (any, error) {
+	if f.ID != 0 {
+		return map[string]any{"id": f.ID}, nil
+	}
+	content, err := f.Read()
+	if err != nil {
+		return nil, err
+	}
+	return []any{f.Name, base64.StdEncoding.EncodeToString(content)}, nil
 }
 
 // canonical gives a value that may come from storage the type that [Decode]

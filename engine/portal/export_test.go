@@ -142,3 +142,6 @@ func Ranges(ids []int64, length int) RangesRead {
 		flying = flying[1:]
 	}
 }
+
+// ScrubAnswer is an answer without the secret in its addresses.
+func ScrubAnswer(a Address, answer []byte) []byte { return a.scrubAnswer(answer) }

@@ -24,6 +24,8 @@ type call struct {
 	Params map[string]any
 	// Name is what references of the same batch call it; empty: its place.
 	Name string
+	// Alone says that it is too large to go in a batch with others, percent-encoded.
+	Alone bool
 }
 
 // name is that of the call as a batch's i-th command. Numeric names would turn
@@ -46,6 +48,9 @@ type reference string
 // Such a call goes alone, as JSON.
 func batchQuery(c call) (command string, ok bool) {
 	q := query{ok: true}
+	if c.Alone {
+		return "", false
+	}
 	for _, key := range sortedKeys(c.Params) {
 		if strings.ContainsAny(key, ". ") {
 			return "", false // PHP makes underscores of them

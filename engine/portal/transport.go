@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/crash"
 )
 
@@ -133,7 +134,7 @@ func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *E
 		w.scrubError(fault)
 		return Result{}, fault
 	}
-	result, fault := answerOf(method, status, answer)
+	result, fault := answerOf(method, status, address.scrubAnswer(answer))
 	if fault != nil {
 		w.scrubError(fault)
 		return Result{}, fault
@@ -175,7 +176,7 @@ func (w *wire) move(to Address) {
 // exchange sends one HTTP request. The fault says whether the portal can have
 // seen it.
 func (w *wire) exchange(ctx context.Context, to Address, method string, body []byte) (status int, location string, answer []byte, fault *Error) {
-	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	ctx, cancel := context.WithTimeout(ctx, w.timeout+engine.UploadTime(int64(len(body))))
 	defer cancel()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(httptrace.WroteRequestInfo) { crash.At(crash.RequestWritten) },

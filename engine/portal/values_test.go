@@ -56,7 +56,13 @@ func TestDecode(t *testing.T) {
 		"texts, some empty":                {engine.FieldString, true, `["a","",null]`, []any{"a"}},
 		"a list in a field for one":        {engine.FieldString, false, `["a"]`, "a"},
 		"an empty list in a field for one": {engine.FieldString, false, `[]`, nil},
-		"a file":                           {engine.FieldFile, false, `{"id": 4, "url": "\/x"}`, `{"id":4,"url":"\/x"}`},
+		"a file":                           {engine.FieldFile, false, `{"id": 4, "url": "\/x", "urlMachine": "\/rest\/1\/secret\/"}`, engine.File{ID: 4, URL: "/x"}},
+		"a file by its id":                 {engine.FieldFile, false, `"4"`, engine.File{ID: 4}},
+		"no file":                          {engine.FieldFile, false, `null`, nil},
+		"files":                            {engine.FieldFile, true, `[{"id":4,"url":"a"},{"id":"5"}]`, []any{engine.File{ID: 4, URL: "a"}, engine.File{ID: 5}}},
+		"files by number":                  {engine.FieldFile, true, `{"0":{"id":4}}`, []any{engine.File{ID: 4}}},
+		"no files":                         {engine.FieldFile, true, `[]`, nil},
+		"something else than a file":       {engine.FieldFile, false, `{"name":"x"}`, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

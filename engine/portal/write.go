@@ -8,7 +8,7 @@ import (
 	"github.com/bxflow/bxflow/engine"
 )
 
-// codeNotSent marks an outcome that the client itself made: the command was left
+// codeNotSent marks a refusal that the client itself made: the command was left
 // out of the request. Its Code is never the portal's.
 const codeNotSent = "BXFLOW_NOT_SENT"
 
@@ -115,7 +115,7 @@ func (w *writing) prepare() {
 	for i, command := range w.commands {
 		call, err := callOf(command)
 		if err != nil {
-			w.outcomes[i] = engine.Outcome{Kind: engine.OutcomeFailed, Code: codeNotSent, Message: err.Error()}
+			w.outcomes[i] = engine.Outcome{Kind: engine.OutcomeFailed, Message: err.Error()}
 			continue
 		}
 		_, expressible := batchQuery(call)

@@ -11,11 +11,15 @@ import (
 )
 
 // plain is a value as the reports' JSON has it: the rows of a multifield as
-// plain text, all else as it is.
+// plain text, files of the portal as their addresses, all else as it is.
 func plain(v any) any {
 	switch v := v.(type) {
 	case engine.MultiValue:
 		return v.Value
+	case engine.File:
+		if v.URL != "" {
+			return v.URL
+		}
 	case []engine.MultiValue:
 		list := make([]any, len(v))
 		for i, row := range v {

@@ -200,6 +200,10 @@ func (e *entity) dumped(it *item) object {
 			out = append(out, pair{f.rest, rows})
 			continue
 		}
+		if f.kind == typeFile {
+			out = append(out, pair{f.name(true), e.store.dumpedFiles(val)})
+			continue
+		}
 		out = append(out, pair{f.name(true), f.render(e, val)})
 	}
 	return out

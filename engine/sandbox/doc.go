@@ -50,7 +50,9 @@
 //     exist. Robots don't act; they are only counted.
 //   - Deleting an item leaves the links to it as they are; the portal clears them
 //     some time later.
-//   - Files are numbered, but their contents aren't kept.
+//   - Of files the name, size and SHA-256 are kept, which the dump shows, not the
+//     contents: their addresses lead nowhere. A file that no field holds any more
+//     stays known.
 //   - A list without an order is in the order of ids. Texts are compared without
 //     regard to case, but with regard to accents.
 //   - strtotime's rarer spellings of a date are taken for unreadable.

@@ -81,7 +81,11 @@ func (d *draft) assign(f *field, raw any) *apiError {
 		d.given[f] = true
 		return nil
 	}
-	val, keep, err := f.accept(d.e.store, raw)
+	accept := f.accept
+	if f.kind == typeFile {
+		accept = func(_ *store, raw any) (any, bool, *apiError) { return d.acceptFiles(f, raw) }
+	}
+	val, keep, err := accept(d.e.store, raw)
 	if err != nil || !keep {
 		return err
 	}

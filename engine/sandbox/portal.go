@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -146,6 +147,7 @@ func New(o Options) (*Portal, error) {
 		return nil, err
 	}
 	p.store.recording = o.History
+	p.store.webhook = "/rest/" + strconv.Itoa(webhookUser) + "/" + p.secret + "/"
 	p.closing, p.close = context.WithCancel(context.Background())
 	return p, nil
 }

@@ -23,6 +23,8 @@ type store struct {
 	lists    map[string][]*status // by ENTITY_ID, in the order of SORT
 	lastComm int64                // the highest id of a phone, e-mail, … row
 	lastFile int64
+	fresh    map[int64]bool        // files of the request in hand
+	webhook  string                // the path of its methods
 	robots   int                   // how many would have fired
 	lagging  map[itemKey]time.Time // items that lists don't show yet
 
@@ -35,6 +37,7 @@ type store struct {
 	types      *table[processType]
 	userFields *table[userField]
 	users      *table[user]
+	files      *table[storedFile]
 }
 
 type itemKey struct {
@@ -148,6 +151,7 @@ func (s *store) clear() {
 	s.types = newTable(s, "type", s.installType)
 	s.userFields = newTable(s, "field", s.installField)
 	s.users = newTable[user](s, "user", nil)
+	s.files, s.fresh = newTable(s, "file", s.listFile), map[int64]bool{}
 }
 
 // tableNames returns the names of the tables, types first: fields and statuses

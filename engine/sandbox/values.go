@@ -274,22 +274,6 @@ func (f *field) acceptOne(s *store, raw any) (val any, keep bool, err *apiError)
 	}
 }
 
-// acceptFile reads [name, base64] as a new file and {"id": n} as one to keep.
-func (s *store) acceptFile(raw any) (val any, keep bool) {
-	pair, ok := raw.(*array)
-	if !ok {
-		return nil, false
-	}
-	if id, ok := pair.get("id"); ok {
-		return intOf(id), true
-	}
-	if pair.len() != 2 {
-		return nil, false
-	}
-	s.lastFile++
-	return s.lastFile, true
-}
-
 // phpType names the type of a value as PHP's get_debug_type does.
 func phpType(raw any) string {
 	switch raw.(type) {
@@ -319,10 +303,7 @@ func (f *field) render(e *entity, val any) any {
 	case typeDatetime:
 		return renderEach(val, e.store.renderTime)
 	case typeFile:
-		return renderEach(val, func(id int64) any {
-			path := "/bitrix/tools/crm_show_file.php?fileId=" + strconv.FormatInt(id, 10)
-			return object{{"id", id}, {"url", path}, {"urlMachine", path}}
-		})
+		return renderEach(val, e.store.renderFile(e, f))
 	case typeMulti:
 		if list, ok := val.([]comm); ok {
 			return renderComms(list)
