@@ -74,7 +74,7 @@ type undoing struct {
 }
 
 // lasts counts what no plan can take back.
-type lasts struct{ robots, renewed, files, closed, calls int }
+type lasts struct{ robots, renewed, files, closed, calls, amounts int }
 
 func (u *undoing) newHeader() *Header {
 	h := u.o.Header
@@ -137,9 +137,15 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 			u.lasts.robots++
 			if made[c.Ref].State == StateDone {
 				err = u.recall(ctx, entity, c) // the whole item goes
+				if owner := entity.ProductsOwner(); owner != 0 && err == nil {
+					err = u.recallRows(ctx, ItemKey{TypeID: owner, ID: c.ID})
+				}
 			} else {
 				undo = u.restore(entity, c, now[key], made)
 				err = u.linksOf(ctx, entity, undo)
+			}
+			if undo != nil && undo.Kind.Writes() && entity.ProductsOwner() != 0 {
+				u.lasts.amounts++
 			}
 		default:
 		}
@@ -290,6 +296,7 @@ func (u *undoing) inverse(c *Change, kind Kind) *Change {
 type told struct {
 	Image  string            `json:"image,omitempty"`
 	Fields map[string]string `json:"fields,omitempty"` // digests of the values last written
+	Rows   bool              `json:"rows,omitempty"`   // it was given product rows, which its amount follows
 }
 
 func toldKey(typeID int, id int64) Hash { return HashOf("told", typeID, id) }
@@ -322,6 +329,45 @@ func (u *undoing) recall(ctx context.Context, entity *Entity, c *Change) error {
 	}
 	u.index.put(toldKey(c.TypeID, c.ID), text)
 	return nil
+}
+
+// recallRows notes that an item which the run had made was given product rows.
+func (u *undoing) recallRows(ctx context.Context, owner ItemKey) error {
+	known, err := u.toldOf(ctx, &Change{TypeID: owner.TypeID, ID: owner.ID})
+	if err != nil {
+		return err
+	}
+	known.Rows = true
+	text, err := json.Marshal(known)
+	if err != nil {
+		return err
+	}
+	u.index.put(toldKey(owner.TypeID, owner.ID), text)
+	return nil
+}
+
+// amounts are the fields that follow an item's product rows.
+func amounts() []string { return []string{"opportunity", "taxValue"} }
+
+// unsold is an item as it was before it was given product rows.
+func unsold(c *Change, item Item) Item {
+	fields := maps.Clone(item.Fields)
+	for _, name := range amounts() {
+		switch given := c.Fields[name].After; fields[name].(type) {
+		case nil:
+		case float64:
+			fields[name] = float64(0)
+			if given != nil {
+				fields[name] = given
+			}
+		default:
+			fields[name] = int64(0)
+			if given != nil {
+				fields[name] = given
+			}
+		}
+	}
+	return Item{ID: item.ID, Fields: fields}
 }
 
 func (u *undoing) toldOf(ctx context.Context, c *Change) (told, error) {
@@ -383,13 +429,13 @@ func (u *undoing) changedSince(entity *Entity, c *Change, known told, item Item)
 	if known.Fields == nil {
 		image = c.Image
 	}
-	if image != "" && entity.Image(item) == image {
+	if image != "" && (entity.Image(item) == image || known.Rows && entity.Image(unsold(c, item)) == image) {
 		return ""
 	}
 	var other []string
 	for name, f := range c.Fields {
 		field := entity.FieldByName(name)
-		if field == nil || unknownYet(f.After) {
+		if field == nil || unknownYet(f.After) || known.Rows && slices.Contains(amounts(), name) {
 			continue
 		}
 		now := plain(item.Fields[name])
@@ -537,6 +583,9 @@ func (u *undoing) sumUp(ctx context.Context) (err error) {
 	}
 	if n := u.lasts.calls; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("%d calls, for which the job names no method that undoes them", n))
+	}
+	if n := u.lasts.amounts; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("the amounts of %d items, which follow their product rows: one that was none of their sum does not come back", n))
 	}
 	if n := u.lasts.closed; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("the closing dates of %d items, which the portal set when they reached their last stage", n))

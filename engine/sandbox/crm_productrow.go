@@ -13,6 +13,10 @@ import (
 
 const productRowTable = "product_row"
 
+// discountBySum is the discountTypeId of a discount that is an amount for one piece;
+// the other, 2, is of one in percent.
+const discountBySum = 1
+
 // productRowMethods are the methods of product rows.
 func productRowMethods() []method {
 	return []method{
@@ -61,7 +65,7 @@ func setProductRow(rec row, fields *array) {
 		switch name {
 		case "productId", "discountTypeId", "measureCode", "sort":
 			rec[name] = intOf(raw)
-		case "price", "quantity", "discountRate":
+		case "price", "quantity", "discountRate", "discountSum":
 			rec[name] = floatOf(raw)
 		case "taxRate":
 			if isBlank(raw) {
@@ -83,7 +87,13 @@ func productRow(id int64, rec row) object {
 	price, tax := floatOf(rec["price"]), 1+floatOf(rec["taxRate"])/100
 	exclusive := cents(price / tax)
 	netto := exclusive
-	if rate := floatOf(rec["discountRate"]); rate < 100 {
+	rate := floatOf(rec["discountRate"])
+	switch {
+	case intOf(rec["discountTypeId"]) == discountBySum:
+		if netto = cents(exclusive + floatOf(rec["discountSum"])); netto > 0 {
+			rate = cents((netto - exclusive) / netto * 100)
+		}
+	case rate < 100:
 		netto = cents(exclusive / (1 - rate/100))
 	}
 	var taxRate any
@@ -103,7 +113,7 @@ func productRow(id int64, rec row) object {
 		{"priceBrutto", cents(netto * tax)},
 		{"quantity", rec["quantity"]},
 		{"discountTypeId", rec["discountTypeId"]},
-		{"discountRate", rec["discountRate"]},
+		{"discountRate", rate},
 		{"discountSum", cents(netto - exclusive)},
 		{"taxRate", taxRate},
 		{"taxIncluded", rec["taxIncluded"]},
