@@ -79,6 +79,9 @@ func (n *jobNeeds) uses(job *engine.Job) []string {
 			case *steps.Comment:
 				n.writes = true
 				methods = append(methods, "crm.timeline.comment.add", "crm.timeline.comment.list")
+			case *steps.Todo:
+				n.writes = true
+				methods = append(methods, "crm.activity.todo.add")
 			case *steps.Products:
 				n.writes = true
 				methods = append(methods, "crm.item.productrow.set", "crm.item.productrow.list")
