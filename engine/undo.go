@@ -137,8 +137,8 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 			u.lasts.robots++
 			if made[c.Ref].State == StateDone {
 				err = u.recall(ctx, entity, c) // the whole item goes
-				if owner := entity.ProductsOwner(); owner != 0 && err == nil {
-					err = u.recallRows(ctx, ItemKey{TypeID: owner, ID: c.ID})
+				if err == nil && entity.ProductsOwner() != 0 {
+					err = u.recallRows(ctx, entity, c, now[key])
 				}
 			} else {
 				undo = u.restore(entity, c, now[key], made)
@@ -195,8 +195,8 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 		if c.TypeID == TypeCall {
 			continue // nothing of it can be read
 		}
-		if c.Kind != KindCreate && c.Kind != KindDelete && made[c.Ref].State == StateDone {
-			continue
+		if c.Kind != KindCreate && c.Kind != KindDelete && made[c.Ref].State == StateDone && c.TypeID > TypeProducts {
+			continue // the whole item goes; product rows tell whether it is as it was
 		}
 		if ids[c.TypeID] == nil {
 			ids[c.TypeID], names[c.TypeID] = map[int64]time.Time{}, map[string]bool{}
@@ -296,7 +296,9 @@ func (u *undoing) inverse(c *Change, kind Kind) *Change {
 type told struct {
 	Image  string            `json:"image,omitempty"`
 	Fields map[string]string `json:"fields,omitempty"` // digests of the values last written
-	Rows   bool              `json:"rows,omitempty"`   // it was given product rows, which its amount follows
+	// Rows says what somebody has made of the product rows that the run gave it,
+	// which its amount follows; "" if there is none, rowsKept if they are the same.
+	Rows string `json:"rows,omitempty"`
 }
 
 func toldKey(typeID int, id int64) Hash { return HashOf("told", typeID, id) }
@@ -331,13 +333,21 @@ func (u *undoing) recall(ctx context.Context, entity *Entity, c *Change) error {
 	return nil
 }
 
-// recallRows notes that an item which the run had made was given product rows.
-func (u *undoing) recallRows(ctx context.Context, owner ItemKey) error {
-	known, err := u.toldOf(ctx, &Change{TypeID: owner.TypeID, ID: owner.ID})
-	if err != nil {
+const rowsKept = "kept"
+
+// recallRows notes that an item which the run had made was given product rows, and
+// whether it still has them.
+func (u *undoing) recallRows(ctx context.Context, products *Entity, c *Change, now *Item) error {
+	owner := &Change{TypeID: products.ProductsOwner(), ID: c.ID}
+	known, err := u.toldOf(ctx, owner)
+	if err != nil || known.Rows != "" { // changes come in reverse: the first one tells
 		return err
 	}
-	known.Rows = true
+	known.Rows = rowsKept
+	given, field := c.Fields[ProductRows].After, products.FieldByName(ProductRows)
+	if now != nil && !field.Equal(now.Fields[ProductRows], given) {
+		known.Rows = fmt.Sprintf("its product rows are %s now, and were %s", shown(now.Fields[ProductRows]), shown(given))
+	}
 	text, err := json.Marshal(known)
 	if err != nil {
 		return err
@@ -429,13 +439,16 @@ func (u *undoing) changedSince(entity *Entity, c *Change, known told, item Item)
 	if known.Fields == nil {
 		image = c.Image
 	}
-	if image != "" && (entity.Image(item) == image || known.Rows && entity.Image(unsold(c, item)) == image) {
+	var other []string
+	if known.Rows != "" && known.Rows != rowsKept {
+		other = append(other, known.Rows)
+	}
+	if other == nil && image != "" && (entity.Image(item) == image || known.Rows != "" && entity.Image(unsold(c, item)) == image) {
 		return ""
 	}
-	var other []string
 	for name, f := range c.Fields {
 		field := entity.FieldByName(name)
-		if field == nil || unknownYet(f.After) || known.Rows && slices.Contains(amounts(), name) {
+		if field == nil || unknownYet(f.After) || known.Rows != "" && slices.Contains(amounts(), name) {
 			continue
 		}
 		now := plain(item.Fields[name])

@@ -48,6 +48,14 @@ func (s *store) productOwner(short string, id int64) (*entity, *item, *apiError)
 	return nil, nil, fault(400, "OWNER_NOT_FOUND", "Owner was not found")
 }
 
+// productRowParts are what is stored of a row.
+func productRowParts() []string {
+	return []string{
+		"ownerType", "ownerId", "sort", "productId", "productName", "price", "quantity", "discountTypeId", "discountRate", "discountSum",
+		"taxRate", "taxIncluded", "measureCode",
+	}
+}
+
 // newProductRow reads a row that is to belong to an item.
 func newProductRow(e *entity, it *item, fields *array) row {
 	rec := row{
