@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -137,13 +138,23 @@ func productRow(id int64, rec row) object {
 // cents rounds an amount to two decimals.
 func cents(amount float64) float64 { return math.Round(amount*100) / 100 }
 
+// productOwnerKey names the owner of product rows.
+func productOwnerKey(short string, id int64) string { return short + " " + strconv.FormatInt(id, 10) }
+
+// noteProductRow keeps the rows of each owner, which never changes, within reach.
+func (s *store) noteProductRow(id int64, rec *row) {
+	key := productOwnerKey(textOf((*rec)["ownerType"]), intOf((*rec)["ownerId"]))
+	if i, known := slices.BinarySearch(s.products[key], id); !known {
+		s.products[key] = slices.Insert(s.products[key], i, id)
+	}
+}
+
 // productRowsOf returns the ids of an item's rows in the order of sort.
 func (s *store) productRowsOf(e *entity, it *item) []int64 {
 	table := s.existing(productRowTable)
 	var ids []int64
-	for _, id := range table.ids {
-		rec := *table.rows[id]
-		if intOf(rec["ownerId"]) == it.id && rec["ownerType"] == abbreviation(e.typeID) {
+	for _, id := range s.products[productOwnerKey(abbreviation(e.typeID), it.id)] {
+		if _, there := table.get(id); there {
 			ids = append(ids, id)
 		}
 	}
@@ -206,6 +217,7 @@ func productRowSet(c *call) (any, *apiError) {
 	for _, old := range c.store.productRowsOf(e, it) {
 		table.remove(old)
 	}
+	delete(c.store.products, productOwnerKey(abbreviation(e.typeID), it.id))
 	for _, raw := range given.all() {
 		if fields, ok := raw.(*array); ok {
 			rec := newProductRow(e, it, fields)

@@ -21,6 +21,7 @@ type store struct {
 	tablesMu sync.Mutex // against readers that use a table for the first time
 	tables   map[string]loader
 	lists    map[string][]*status // by ENTITY_ID, in the order of SORT
+	products map[string][]int64   // ids of product rows by owner, some of them gone
 	lastComm int64                // the highest id of a phone, e-mail, … row
 	lastFile int64
 	robots   int                   // how many would have fired
@@ -148,6 +149,8 @@ func (s *store) clear() {
 	s.types = newTable(s, "type", s.installType)
 	s.userFields = newTable(s, "field", s.installField)
 	s.users = newTable[user](s, "user", nil)
+	s.products = map[string][]int64{}
+	newTable(s, productRowTable, s.noteProductRow)
 }
 
 // tableNames returns the names of the tables, types first: fields and statuses
