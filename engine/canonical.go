@@ -433,6 +433,9 @@ func (f *Field) Equal(a, b any) bool {
 	}
 	if f.Multiple {
 		x, y := listOf(a), listOf(b)
+		if f.Type == FieldProductRow {
+			return sameRows(x, y)
+		}
 		if len(x) != len(y) {
 			return false
 		}

@@ -398,6 +398,11 @@ func shown(v any) string {
 		return fmt.Sprintf("%q", values)
 	case string:
 		return fmt.Sprintf("%q", v)
+	case []any:
+		if r, ok := productRowsOf(v); ok && len(r) > 0 {
+			return strings.Join(r, "; ")
+		}
+		return fmt.Sprint(v)
 	default:
 		return fmt.Sprint(v)
 	}

@@ -199,7 +199,29 @@ func (p *Planning) stream(ctx context.Context, shape *streamShape) error {
 			return err
 		}
 	}
+	if err := p.gather(ctx); err != nil {
+		return err
+	}
 	return p.sweep(ctx, p.header.Rows-before)
+}
+
+// gather plans what steps have kept for the end of the stream.
+func (p *Planning) gather(ctx context.Context) error {
+	for _, spec := range p.shape.stream.Steps {
+		gatherer, ok := spec.Step.(Gatherer)
+		if !ok {
+			continue
+		}
+		p.spec = spec
+		p.items, p.pending = chunkItems{}, nil
+		if err := gatherer.Gather(ctx, p); err != nil {
+			return fmt.Errorf("step %s: %w", spec.ID, err)
+		}
+		if err := p.commit(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweep plans what steps want for items that none of the stream's rows is about. A
@@ -265,7 +287,9 @@ func (p *Planning) chunk(ctx context.Context, keys *recordKeys, chunk []*Record)
 	if err := keys.assign(ctx, chunk); err != nil {
 		return err
 	}
-	chunk = p.options.Retry.only(chunk)
+	if !p.shape.gathers() {
+		chunk = p.options.Retry.only(chunk)
+	}
 	p.header.Rows += len(chunk)
 	for _, r := range chunk {
 		if r.Fault != "" {

@@ -48,6 +48,11 @@ func newStreamShape(s *Stream) *streamShape {
 	}
 }
 
+// gathers says whether several records of the stream may make one change.
+func (s *streamShape) gathers() bool {
+	return slices.ContainsFunc(s.stream.Steps, func(spec *StepSpec) bool { _, ok := spec.Step.(Gatherer); return ok })
+}
+
 // Problem reports a fault of the job at a place, with what to do about it.
 func (p *Prepare) Problem(pos Pos, hint, format string, args ...any) {
 	*p.problems = append(*p.problems, Problem{

@@ -461,7 +461,7 @@ func (q *queue) nextOfItem(t *task) *task {
 		return nil
 	}
 	for _, next := range t.behind {
-		if next.state == taskWaiting && !next.checking && next.change.Kind != KindCreate && next.change.itemKey() == t.change.itemKey() {
+		if next.state == taskWaiting && !next.checking && next.change.Kind != KindCreate && next.change.TypeID == t.change.TypeID && next.change.itemKey() == t.change.itemKey() {
 			return next
 		}
 	}

@@ -46,6 +46,13 @@ type Sweeper interface {
 	PlanSweep(ctx context.Context, p *Planning, chunk []*Record) error
 }
 
+// Gatherer is a step of which several records may make one change together. A retry
+// plans all records of its stream: some alone would undo what the others did.
+type Gatherer interface {
+	// Gather plans what still waits for more records, once there are none.
+	Gather(ctx context.Context, p *Planning) error
+}
+
 // Source begins a stream.
 type Source interface {
 	// Verb is the key in job files: read or select.

@@ -79,7 +79,7 @@ type undoing struct {
 }
 
 // lasts counts what no plan can take back.
-type lasts struct{ robots, renewed, files, replaced, closed, calls int }
+type lasts struct{ robots, renewed, files, replaced, closed, calls, amounts int }
 
 func (u *undoing) newHeader() *Header {
 	h := u.o.Header
@@ -145,9 +145,15 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 			u.lasts.robots++
 			if made[c.Ref].State == StateDone {
 				err = u.recall(ctx, entity, c) // the whole item goes
+				if err == nil && entity.ProductsOwner() != 0 {
+					err = u.recallRows(ctx, entity, c, now[key])
+				}
 			} else {
 				undo = u.restore(entity, c, now[key], made)
 				err = u.linksOf(ctx, entity, undo)
+			}
+			if undo != nil && undo.Kind.Writes() && entity.ProductsOwner() != 0 {
+				u.lasts.amounts++
 			}
 		default:
 		}
@@ -201,8 +207,8 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 		if c.TypeID == TypeCall {
 			continue // nothing of it can be read
 		}
-		if c.Kind != KindCreate && c.Kind != KindDelete && made[c.Ref].State == StateDone {
-			continue
+		if c.Kind != KindCreate && c.Kind != KindDelete && made[c.Ref].State == StateDone && c.TypeID > TypeProducts {
+			continue // the whole item goes; product rows tell whether it is as it was
 		}
 		if ids[c.TypeID] == nil {
 			ids[c.TypeID], names[c.TypeID] = map[int64]time.Time{}, map[string]bool{}
@@ -307,6 +313,9 @@ func (u *undoing) inverse(c *Change, kind Kind) *Change {
 type told struct {
 	Image  string            `json:"image,omitempty"`
 	Fields map[string]string `json:"fields,omitempty"` // digests of the values last written
+	// Rows says what somebody has made of the product rows that the run gave it,
+	// which its amount follows; "" if there is none, rowsKept if they are the same.
+	Rows string `json:"rows,omitempty"`
 }
 
 func toldKey(typeID int, id int64) Hash { return HashOf("told", typeID, id) }
@@ -339,6 +348,53 @@ func (u *undoing) recall(ctx context.Context, entity *Entity, c *Change) error {
 	}
 	u.index.put(toldKey(c.TypeID, c.ID), text)
 	return nil
+}
+
+const rowsKept = "kept"
+
+// recallRows notes that an item which the run had made was given product rows, and
+// whether it still has them.
+func (u *undoing) recallRows(ctx context.Context, products *Entity, c *Change, now *Item) error {
+	owner := &Change{TypeID: products.ProductsOwner(), ID: c.ID}
+	known, err := u.toldOf(ctx, owner)
+	if err != nil || known.Rows != "" { // changes come in reverse: the first one tells
+		return err
+	}
+	known.Rows = rowsKept
+	given, field := c.Fields[ProductRows].After, products.FieldByName(ProductRows)
+	if now != nil && !field.Equal(now.Fields[ProductRows], given) {
+		known.Rows = fmt.Sprintf("its product rows are %s now, and were %s", shown(now.Fields[ProductRows]), shown(given))
+	}
+	text, err := json.Marshal(known)
+	if err != nil {
+		return err
+	}
+	u.index.put(toldKey(owner.TypeID, owner.ID), text)
+	return nil
+}
+
+// amounts are the fields that follow an item's product rows.
+func amounts() []string { return []string{"opportunity", "taxValue"} }
+
+// unsold is an item as it was before it was given product rows.
+func unsold(c *Change, item Item) Item {
+	fields := maps.Clone(item.Fields)
+	for _, name := range amounts() {
+		switch given := c.Fields[name].After; fields[name].(type) {
+		case nil:
+		case float64:
+			fields[name] = float64(0)
+			if given != nil {
+				fields[name] = given
+			}
+		default:
+			fields[name] = int64(0)
+			if given != nil {
+				fields[name] = given
+			}
+		}
+	}
+	return Item{ID: item.ID, Fields: fields}
 }
 
 func (u *undoing) toldOf(ctx context.Context, c *Change) (told, error) {
@@ -408,14 +464,17 @@ func (u *undoing) changedSince(entity *Entity, c *Change, known told, item Item)
 	if known.Fields == nil {
 		image = c.Image
 	}
-	if image != "" && entity.Image(item) == image {
+	var other []string
+	if known.Rows != "" && known.Rows != rowsKept {
+		other = append(other, known.Rows)
+	}
+	if other == nil && image != "" && (entity.Image(item) == image || known.Rows != "" && entity.Image(unsold(c, item)) == image) {
 		return ""
 	}
-	var other []string
 	for name, f := range c.Fields {
 		field := entity.FieldByName(name)
-		if field == nil || unknownYet(f.After) || hasLocal(f.After) {
-			continue // nobody told what it came to
+		if field == nil || unknownYet(f.After) || hasLocal(f.After) || known.Rows != "" && slices.Contains(amounts(), name) {
+			continue // nobody told what it came to, or its product rows did
 		}
 		now := plain(item.Fields[name])
 		want, later := known.Fields[name]
@@ -568,6 +627,9 @@ func (u *undoing) sumUp(ctx context.Context) (err error) {
 	}
 	if n := u.lasts.calls; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("%d calls, for which the job names no method that undoes them", n))
+	}
+	if n := u.lasts.amounts; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("the amounts of %d items, which follow their product rows: one that was none of their sum does not come back", n))
 	}
 	if n := u.lasts.closed; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("the closing dates of %d items, which the portal set when they reached their last stage", n))

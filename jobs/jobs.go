@@ -7,7 +7,7 @@
 //	object:"step"    engine.Word: the verb's own value, the id of an earlier step of the stream
 //	object:"value"   *engine.Value: the verb's own value, any
 //	object:"method"  engine.Word: the verb's own value, the name of a REST method
-//	key:"name"       string, bool, int, []string, engine.Word, []engine.Word, *engine.Value, []engine.FieldValue, []engine.MatchList
+//	key:"name"       string, bool, int, []string, engine.Word, []engine.Word, *engine.Value, []engine.FieldValue, [][]engine.FieldValue, []engine.MatchList
 //	nested:"true"    on []engine.FieldValue: parameters of a REST call, mappings and lists below one another
 //	enum:"a,b" default:"a" required:"true" doc:"…"
 //

@@ -279,6 +279,8 @@ func (s setting) schema() object {
 		if s.nested {
 			property = object{"type": "object"}
 		}
+	case *[][]engine.FieldValue:
+		property = object{"anyOf": []object{ref("fields"), {"type": "array", "items": ref("fields")}}}
 	case *[]engine.MatchList:
 		property = ref("match")
 	}

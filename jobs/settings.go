@@ -164,6 +164,8 @@ func (d *stepDecoder) set(s setting, n *node) {
 			return
 		}
 		*to = d.fieldValues(n, name)
+	case *[][]engine.FieldValue:
+		*to = d.fieldLists(n, name)
 	case *[]engine.MatchList:
 		*to = d.matchLists(n, name)
 	default:
@@ -252,6 +254,23 @@ func (d *stepDecoder) fieldValues(n *node, name string) []engine.FieldValue {
 		fields = append(fields, engine.FieldValue{Field: p.key, Value: d.valueOf(p.value, p.key.Text)})
 	}
 	return fields
+}
+
+// fieldLists reads a mapping of fields to values, or a list of them. An empty list is none.
+func (d *stepDecoder) fieldLists(n *node, name string) [][]engine.FieldValue {
+	nodes := []*node{n}
+	if n.shape == list {
+		nodes = n.items
+	}
+	lists := [][]engine.FieldValue{}
+	for _, item := range nodes {
+		if item.missing() || item.shape == mapping && len(item.pairs) == 0 {
+			d.fault(item.pos, "write field: value lines below it", "%s names no field", name)
+			continue
+		}
+		lists = append(lists, d.fieldValues(item, name))
+	}
+	return lists
 }
 
 // nestedValues reads the parameters of a REST call, whose names get PHP's brackets

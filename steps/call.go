@@ -41,6 +41,7 @@ func ownVerbs() map[string]string {
 	return map[string]string{
 		"crm.item.add": "create or import", "crm.item.import": "create or import with automation: off", "crm.item.update": "update",
 		"crm.item.delete": "delete", "crm.timeline.comment.add": "comment", "crm.address.add": "address",
+		"crm.item.productrow.set": "products", "crm.item.productrow.add": "products",
 	}
 }
 

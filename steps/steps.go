@@ -21,7 +21,9 @@ func All() []engine.StepKind {
 		{Verb: "clear", Doc: "Empties fields of a held item.", Step: func() engine.Step { return &Clear{} }},
 		{Verb: "delete", Doc: "Deletes a held item.", Step: func() engine.Step { return &Delete{} }},
 		{Verb: "address", Doc: "Gives a held contact, company or lead an address, or changes it.", Step: func() engine.Step { return &Address{} }},
+		{Verb: "products", Doc: "Gives a held lead, deal, quote, invoice or card its product rows, all of them.", Step: func() engine.Step { return &Products{} }},
 		{Verb: "comment", Doc: "Writes a comment into the timeline of a held item, once.", Step: func() engine.Step { return &Comment{} }},
+		{Verb: "todo", Doc: "Plans a to-do for a person on a held item, once.", Step: func() engine.Step { return &Todo{} }},
 		{Verb: "call", Doc: "Calls a REST method for each record, once.", Step: func() engine.Step { return &Call{} }},
 	}
 }

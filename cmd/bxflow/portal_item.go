@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/portal"
 	"github.com/bxflow/bxflow/engine/report"
 )
 
@@ -73,7 +75,11 @@ func portalItem(ctx context.Context, s *session, entity string, id int64) (repor
 		l.Rows = append(l.Rows, row)
 	}
 	addresses, err := s.addresses(ctx, e, id)
-	l.Rows = append(l.Rows, addresses...)
+	if err != nil {
+		return l, err
+	}
+	products, err := s.productRows(ctx, e, id)
+	l.Rows = append(append(l.Rows, addresses...), products...)
 	return l, err
 }
 
@@ -205,6 +211,31 @@ func addressRow(catalog *engine.Catalog, addresses *engine.Entity, address engin
 	kind := report.Name(catalog, addresses.TypeID, "type", address.Fields["type"])
 	return []any{"address", "Address", strings.Join(parts, ", "), kind}
 }
+
+// productRows lists the product rows of an item, where its entity has any.
+func (s *session) productRows(ctx context.Context, e *engine.Entity, id int64) ([][]any, error) {
+	if !e.HasProducts() {
+		return nil, nil
+	}
+	found, err := s.Get(ctx, engine.ProductsOf(e), []int64{id}, []string{engine.ProductRows})
+	if fault, ok := errors.AsType[*portal.Error](err); ok && fault.Code == codeWithoutProducts {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rows [][]any
+	list, _ := found[id].Fields[engine.ProductRows].([]any)
+	for _, v := range list {
+		text, _ := v.(string)
+		row, _ := engine.ParseProductRow(text)
+		rows = append(rows, []any{"product", "Product row", row.String(), ""})
+	}
+	return rows, nil
+}
+
+// codeWithoutProducts is the portal's error for entities that have no product rows.
+const codeWithoutProducts = "ENTITY_TYPE_NOT_SUPPORTED"
 
 // itemRow is a field of an item that has a value.
 func itemRow(catalog *engine.Catalog, e *engine.Entity, f *engine.Field, v any) []any {

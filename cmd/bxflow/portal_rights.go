@@ -79,6 +79,12 @@ func (n *jobNeeds) uses(job *engine.Job) []string {
 			case *steps.Comment:
 				n.writes = true
 				methods = append(methods, "crm.timeline.comment.add", "crm.timeline.comment.list")
+			case *steps.Todo:
+				n.writes = true
+				methods = append(methods, "crm.activity.todo.add")
+			case *steps.Products:
+				n.writes = true
+				methods = append(methods, "crm.item.productrow.set", "crm.item.productrow.list")
 			case *steps.Address:
 				n.writes = true
 				methods = append(methods, "crm.address.add", "crm.address.list", "crm.requisite.add", "crm.requisite.list")

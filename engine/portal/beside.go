@@ -34,6 +34,9 @@ func besideCall(command engine.Command) (call, error) {
 	if e.TypeID == engine.TypeCall {
 		return rawCall(command)
 	}
+	if e.ProductsOwner() != 0 {
+		return productsCall(command)
+	}
 	methods := methodsBeside(e)
 	fields, err := besideFields(command)
 	if err != nil {
@@ -115,6 +118,9 @@ func (c *Client) findBeside(ctx context.Context, l engine.Lookup) ([][]engine.It
 			found[i] = []engine.Item{{ID: id, Fields: map[string]any{}}}
 		}
 		return found, nil
+	}
+	if l.Entity.ProductsOwner() != 0 {
+		return c.findProducts(ctx, l)
 	}
 	if len(l.IDs) > 0 && l.Entity.TypeID == engine.TypeComment {
 		return c.commentsByID(ctx, l)

@@ -65,6 +65,12 @@ func (c *Client) loadCatalog(ctx context.Context, needs engine.Needs) (*engine.C
 		switch name {
 		case engine.BesideComments:
 			catalog.Beside = append(catalog.Beside, engine.Comments())
+		case engine.BesideProducts:
+			for _, e := range catalog.Entities {
+				if e.HasProducts() {
+					catalog.Beside = append(catalog.Beside, engine.ProductsOf(e))
+				}
+			}
 		case engine.BesideCalls:
 			catalog.Beside = append(catalog.Beside, engine.Calls())
 		case engine.BesideAddresses:

@@ -206,6 +206,10 @@ func (w *writing) settle(at int, r reply) {
 		o.ID = o.Item.ID
 		return
 	}
+	if command.Entity.ProductsOwner() != 0 {
+		o.Item = settleProducts(command, r.Result.Value)
+		return
+	}
 	if command.Entity.Beside() {
 		id, ok := settleBeside(command, r.Result.Value)
 		if o.ID = id; !ok {

@@ -104,9 +104,20 @@ func verbs() []verb {
     fields: {address1: "Rua ${{ contact.name }}", city: Recife}
 `,
 		},
+		{name: "products", seed: "demo,contacts=2,items=120", method: "crm.item.productrow.set", job: products},
+		{name: "products, undone", seed: "demo,contacts=2,items=120", method: "crm.item.productrow.set", job: products, undo: true},
 		{name: "restore", seed: "demo,contacts=2,items=120", method: "crm.item.update", job: updated, undo: true},
 	}
 }
+
+// products gives items product rows.
+const products = `  - select: Onboarding
+    id: card
+  - products: card
+    rows:
+      - {name: "For ${{ card.title }}", price: 99.5, quantity: 2, discount: 10}
+      - {name: Glue, price: 7.25, tax: 20, tax included: Y}
+`
 
 // linked makes items that link to others that it makes.
 const linked = `  - read: rows.csv

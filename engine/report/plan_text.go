@@ -366,7 +366,7 @@ func item(c *engine.Change) string {
 	}
 	step, source, _ := strings.Cut(c.Ref, "@")
 	switch {
-	case c.Ref == "":
+	case c.Ref == "", c.TypeID < engine.TypeProducts: // whose item is new, not they
 		return clean(c.Entity)
 	case source == c.Source:
 		return "new " + clean(c.Entity) + " of " + clean(step)

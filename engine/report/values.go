@@ -77,9 +77,17 @@ func (n names) value(typeID int, field string, v any) string {
 		for i, e := range list {
 			parts[i] = n.value(typeID, field, e)
 		}
+		if f := n.field(typeID, field); f != nil && f.Type == engine.FieldProductRow {
+			return strings.Join(parts, "; ")
+		}
 		return strings.Join(parts, ", ")
 	}
 	s := scalar(plain(v))
+	if f := n.field(typeID, field); f != nil && f.Type == engine.FieldProductRow {
+		if row, ok := engine.ParseProductRow(s); ok {
+			return clean(row.String())
+		}
+	}
 	if name := n.name(typeID, field, s); name != "" && name != s {
 		return clean(name) + " (" + s + ")"
 	}

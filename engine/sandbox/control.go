@@ -145,8 +145,8 @@ type dumpedRows struct {
 	rows []object
 }
 
-// dumpedBeside are the comments, requisites, addresses and notifications, where
-// there are any, without what only tells when they were written.
+// dumpedBeside are the comments, requisites, addresses, product rows and
+// notifications, where there are any, without what only tells when they were written.
 func (s *store) dumpedBeside() []dumpedRows {
 	kinds := []struct {
 		name, table string
@@ -155,6 +155,7 @@ func (s *store) dumpedBeside() []dumpedRows {
 		{"comment", commentTable, []string{"ENTITY_TYPE", "ENTITY_ID", "COMMENT"}},
 		{"requisite", requisiteTable, []string{"ENTITY_TYPE_ID", "ENTITY_ID", "PRESET_ID", "NAME", "XML_ID"}},
 		{"notification", notificationTable, []string{"USER_ID", "MESSAGE"}},
+		{"product row", productRowTable, productRowParts()},
 		{"address", addressTable, append([]string{"TYPE_ID", "ENTITY_TYPE_ID", "ENTITY_ID"}, addressParts()...)},
 	}
 	var dumped []dumpedRows

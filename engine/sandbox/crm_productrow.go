@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +13,10 @@ import (
 // a card of a smart process is worth.
 
 const productRowTable = "product_row"
+
+// discountBySum is the discountTypeId of a discount that is an amount for one piece;
+// the other, 2, is of one in percent.
+const discountBySum = 1
 
 // productRowMethods are the methods of product rows.
 func productRowMethods() []method {
@@ -44,6 +49,14 @@ func (s *store) productOwner(short string, id int64) (*entity, *item, *apiError)
 	return nil, nil, fault(400, "OWNER_NOT_FOUND", "Owner was not found")
 }
 
+// productRowParts are what is stored of a row.
+func productRowParts() []string {
+	return []string{
+		"ownerType", "ownerId", "sort", "productId", "productName", "price", "quantity", "discountTypeId", "discountRate", "discountSum",
+		"taxRate", "taxIncluded", "measureCode",
+	}
+}
+
 // newProductRow reads a row that is to belong to an item.
 func newProductRow(e *entity, it *item, fields *array) row {
 	rec := row{
@@ -61,7 +74,7 @@ func setProductRow(rec row, fields *array) {
 		switch name {
 		case "productId", "discountTypeId", "measureCode", "sort":
 			rec[name] = intOf(raw)
-		case "price", "quantity", "discountRate":
+		case "price", "quantity", "discountRate", "discountSum":
 			rec[name] = floatOf(raw)
 		case "taxRate":
 			if isBlank(raw) {
@@ -83,7 +96,13 @@ func productRow(id int64, rec row) object {
 	price, tax := floatOf(rec["price"]), 1+floatOf(rec["taxRate"])/100
 	exclusive := cents(price / tax)
 	netto := exclusive
-	if rate := floatOf(rec["discountRate"]); rate < 100 {
+	rate := floatOf(rec["discountRate"])
+	switch {
+	case intOf(rec["discountTypeId"]) == discountBySum:
+		if netto = cents(exclusive + floatOf(rec["discountSum"])); netto > 0 {
+			rate = cents((netto - exclusive) / netto * 100)
+		}
+	case rate < 100:
 		netto = cents(exclusive / (1 - rate/100))
 	}
 	var taxRate any
@@ -103,7 +122,7 @@ func productRow(id int64, rec row) object {
 		{"priceBrutto", cents(netto * tax)},
 		{"quantity", rec["quantity"]},
 		{"discountTypeId", rec["discountTypeId"]},
-		{"discountRate", rec["discountRate"]},
+		{"discountRate", rate},
 		{"discountSum", cents(netto - exclusive)},
 		{"taxRate", taxRate},
 		{"taxIncluded", rec["taxIncluded"]},
@@ -119,13 +138,23 @@ func productRow(id int64, rec row) object {
 // cents rounds an amount to two decimals.
 func cents(amount float64) float64 { return math.Round(amount*100) / 100 }
 
+// productOwnerKey names the owner of product rows.
+func productOwnerKey(short string, id int64) string { return short + " " + strconv.FormatInt(id, 10) }
+
+// noteProductRow keeps the rows of each owner, which never changes, within reach.
+func (s *store) noteProductRow(id int64, rec *row) {
+	key := productOwnerKey(textOf((*rec)["ownerType"]), intOf((*rec)["ownerId"]))
+	if i, known := slices.BinarySearch(s.products[key], id); !known {
+		s.products[key] = slices.Insert(s.products[key], i, id)
+	}
+}
+
 // productRowsOf returns the ids of an item's rows in the order of sort.
 func (s *store) productRowsOf(e *entity, it *item) []int64 {
 	table := s.existing(productRowTable)
 	var ids []int64
-	for _, id := range table.ids {
-		rec := *table.rows[id]
-		if intOf(rec["ownerId"]) == it.id && rec["ownerType"] == abbreviation(e.typeID) {
+	for _, id := range s.products[productOwnerKey(abbreviation(e.typeID), it.id)] {
+		if _, there := table.get(id); there {
 			ids = append(ids, id)
 		}
 	}
@@ -188,6 +217,7 @@ func productRowSet(c *call) (any, *apiError) {
 	for _, old := range c.store.productRowsOf(e, it) {
 		table.remove(old)
 	}
+	delete(c.store.products, productOwnerKey(abbreviation(e.typeID), it.id))
 	for _, raw := range given.all() {
 		if fields, ok := raw.(*array); ok {
 			rec := newProductRow(e, it, fields)

@@ -21,6 +21,7 @@ type store struct {
 	tablesMu sync.Mutex // against readers that use a table for the first time
 	tables   map[string]loader
 	lists    map[string][]*status // by ENTITY_ID, in the order of SORT
+	products map[string][]int64   // ids of product rows by owner, some of them gone
 	lastComm int64                // the highest id of a phone, e-mail, … row
 	lastFile int64
 	fresh    map[int64]bool        // files of the request in hand
@@ -152,6 +153,8 @@ func (s *store) clear() {
 	s.userFields = newTable(s, "field", s.installField)
 	s.users = newTable[user](s, "user", nil)
 	s.files, s.fresh = newTable(s, "file", s.listFile), map[int64]bool{}
+	s.products = map[string][]int64{}
+	newTable(s, productRowTable, s.noteProductRow)
 }
 
 // tableNames returns the names of the tables, types first: fields and statuses
