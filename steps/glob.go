@@ -45,7 +45,7 @@ func inputsOf(job *engine.Job, name string) ([]input, error) {
 		inputs = append(inputs, input{path: file, name: entry.Name()})
 	}
 	if len(inputs) == 0 {
-		return nil, fmt.Errorf("files %q: there is none", pattern)
+		return nil, fmt.Errorf("files %q: %w", pattern, errNoFile)
 	}
 	return inputs, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,9 @@ type Read struct {
 	Sheet     *engine.Value `key:"sheet" doc:"The sheet of a workbook, by name. Default: the first that is not hidden. Other files have none, and it says nothing of them."`
 	HeaderAt  *engine.Value `key:"header" doc:"The line, or row of a sheet, that names the columns (default: the first with content), or a list of names for a file that has none."`
 	Require   []string      `key:"require" doc:"Columns that must be there."`
+	Newest    bool          `key:"newest" doc:"Of the files that a pattern matches, only the one that was changed last."`
+	Settled   engine.Word   `key:"settled" doc:"How long nobody must have written to a file before it is read, for example 30s; it is waited for, ten minutes at the most."`
+	Optional  bool          `key:"optional" doc:"No file is no rows, not a problem."`
 	Key       *engine.Value `key:"key" doc:"What makes a row the same row next time: a column, or an expression over the row."`
 
 	inputs     []input
@@ -55,6 +59,19 @@ func (s *Read) Keyed() bool { return s.Key != nil }
 func (s *Read) Prepare(p *engine.Prepare) {
 	p.AnyColumn()
 	if err := s.settle(p.Job); err != nil {
+		p.Fail(s.Pos(), err)
+		return
+	}
+	if s.File != nil && len(s.inputs) == 0 {
+		p.Warn("there is no file yet that step read is to read: no rows")
+		s.prepareKey(p)
+		return
+	}
+	if err := s.awaitSettled(p.Context); err != nil {
+		if p.Context.Err() != nil {
+			p.Stop(err)
+			return
+		}
 		p.Fail(s.Pos(), err)
 		return
 	}
@@ -104,6 +121,17 @@ func (s *Read) find(job *engine.Job, name string) error {
 	if name != "-" {
 		var err error
 		s.inputs, err = inputsOf(job, name)
+		switch {
+		case s.Optional && errors.Is(err, errNoFile):
+			return nil
+		case err != nil:
+			return err
+		case s.Optional:
+			s.inputs = slices.DeleteFunc(s.inputs, input.gone)
+		}
+		if s.Newest {
+			s.inputs, err = newestOf(s.inputs)
+		}
 		return err
 	}
 	if len(s.inputs) > 0 {
@@ -186,7 +214,7 @@ func (s *Read) prepareKey(p *engine.Prepare) {
 		return
 	}
 	if name, literal := s.Key.Literal(); literal {
-		if !p.HasColumn(name) {
+		if len(s.inputs) > 0 && !p.HasColumn(name) {
 			p.Problem(s.Key.Pos, "name a column, or give an expression in ${{ }}", "key: there is no column %q in %s", name, s.inputs[0].name)
 		}
 		s.keyColumn = name
