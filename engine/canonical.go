@@ -66,7 +66,7 @@ func (f *Field) Canonical(v any, c *Catalog) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if one != nil && (f.Type != FieldFile || !slices.ContainsFunc(out, func(e any) bool { return f.equalOne(e, one) })) {
+		if one != nil && (!f.IsSet() || !slices.ContainsFunc(out, func(e any) bool { return f.equalOne(e, one) })) {
 			out = append(out, one)
 		}
 	}

@@ -57,6 +57,7 @@ func TestCanonical(t *testing.T) {
 		"phones, each once":                {engine.Field{Name: "phone", Type: engine.FieldMulti}, []any{"+55 11 98888-7777", "5511988887777"}, []engine.MultiValue{{Value: "+55 11 98888-7777"}}, ""},
 		"file":                             {engine.Field{Name: "f", Type: "file"}, "x", nil, "is a file; name it by"},
 		"no file":                          {engine.Field{Name: "f", Type: "file"}, " ", nil, ""},
+		"links, each once":                 {engine.Field{Type: "crm_contact", Multiple: true}, []any{"4", int64(5), "4"}, []any{int64(4), int64(5)}, ""},
 		"files, each once":                 {engine.Field{Type: "file", Multiple: true}, []any{engine.File{Name: "a", SHA256: "1"}, engine.File{Name: "b", SHA256: "1"}}, []any{engine.File{Name: "a", SHA256: "1"}}, ""},
 		"file in a text":                   {engine.Field{Name: "s", Type: "string"}, expression.File{Path: "a"}, nil, "holds no files"},
 		"file in phones":                   {engine.Field{Name: "phone", Type: engine.FieldMulti}, []any{expression.File{Path: "a"}}, nil, "holds no files"},
