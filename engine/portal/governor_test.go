@@ -263,7 +263,7 @@ func TestGovernor_executionTime(t *testing.T) {
 		"jitter":              {cost: 2 * time.Second, total: 2600 * time.Second, latency: 100 * time.Millisecond, jitter: true},
 		"jitter, cheap calls": {cost: 100 * time.Millisecond, total: 1500 * time.Second, latency: 100 * time.Millisecond, jitter: true},
 		// What is on its way when calls get dearer can't be called back.
-		"slow hours":       {cost: 500 * time.Millisecond, total: 2600 * time.Second, jitter: true, slow: 2, rejected: 50},
+		"slow hours":       {cost: 500 * time.Millisecond, total: 2400 * time.Second, jitter: true, slow: 2, rejected: 50},
 		"very slow hours":  {cost: 700 * time.Millisecond, total: 2600 * time.Second, jitter: true, slow: 4, rejected: 200, late: 2},
 		"a small limit":    {cost: 20 * time.Millisecond, total: 70 * time.Second, limit: 20 * time.Second, window: time.Minute, latency: 100 * time.Millisecond},
 		"a very small one": {cost: 50 * time.Millisecond, total: 64 * time.Second, limit: 10 * time.Second, window: 20 * time.Second, latency: 100 * time.Millisecond},
