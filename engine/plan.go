@@ -144,6 +144,9 @@ type Draft interface {
 
 // History is what earlier runs have done.
 type History interface {
+	// LastRun returns when the last run of a job that succeeded on the portal
+	// with this id was planned, zero if none did.
+	LastRun(ctx context.Context, job, portal string) (time.Time, error)
 	// Called says whether a run on the portal with this id has made the call of a
 	// key, and none has taken it back since; with lost also whether one may have,
 	// whose answer was lost.

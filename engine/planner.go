@@ -26,11 +26,8 @@ type PlanOptions struct {
 	Elsewhere map[string]Elsewhere
 	Gauge     Gauge
 	Draft     Draft
-	History   History // nil: there were no runs
-	// LastRun returns when the last run of the job that succeeded on the portal
-	// with this id was planned, zero if none did. nil: none did.
-	LastRun func(ctx context.Context, portal string) (time.Time, error)
-	Now     time.Time // frozen for the whole plan
+	History   History   // nil: there were no runs
+	Now       time.Time // frozen for the whole plan
 	// Fence is how long after a create was sent the portal's lists may not show
 	// its item: as long as it may take effect. They follow by then. 0: lists
 	// are trusted.
@@ -100,8 +97,8 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	}
 	defer p.storing.Wait()
 	p.header = newHeader(&o, catalog, warnings)
-	if o.LastRun != nil {
-		if p.header.LastRun, err = o.LastRun(ctx, catalog.Portal.ID); err != nil {
+	if o.History != nil {
+		if p.header.LastRun, err = o.History.LastRun(ctx, o.Job.Name, catalog.Portal.ID); err != nil {
 			return nil, err
 		}
 	}

@@ -6,13 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/journal"
 )
 
 // history is what earlier runs of the state folder have done, for jobs that go by
-// it: the journal is opened when it is asked, if there is one.
+// it, also where the plan is made in a scratch journal: the folder's is opened when
+// it is asked, if there is one.
 type history struct{ app *app }
 
 // recorded opens the journal; nil if there were no runs.
@@ -25,6 +27,15 @@ func (h history) recorded(ctx context.Context) (*journal.Journal, error) {
 		return nil, nil
 	}
 	return h.app.openJournal(ctx)
+}
+
+// LastRun implements [engine.History].
+func (h history) LastRun(ctx context.Context, job, portal string) (time.Time, error) {
+	j, err := h.recorded(ctx)
+	if j == nil || err != nil {
+		return time.Time{}, err
+	}
+	return j.LastRun(ctx, job, portal)
 }
 
 // Called implements [engine.History].

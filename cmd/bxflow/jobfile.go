@@ -109,7 +109,7 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 	}
 	before := s.Usage()
 	draft, header, err := a.plan(ctx, j, engine.PlanOptions{
-		History: history{a}, Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Elsewhere: elsewhere, LastRun: a.lastRun(job), Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
+		History: history{a}, Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Elsewhere: elsewhere, Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
 	})
 	if draft == nil {
 		return nil, err
@@ -127,18 +127,6 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 	}
 	p.plan, err = j.Plan(ctx, header.ID)
 	return p, err
-}
-
-// lastRun finds the last run of a job that succeeded. It asks the journal of
-// the state folder, also for a plan that is made in a scratch one.
-func (a *app) lastRun(job *engine.Job) func(context.Context, string) (time.Time, error) {
-	return func(ctx context.Context, portal string) (time.Time, error) {
-		j, err := history{a}.recorded(ctx)
-		if j == nil || err != nil {
-			return time.Time{}, err
-		}
-		return j.LastRun(ctx, job.Name, portal)
-	}
 }
 
 // plan plans a job, once what was just made is in the portal's lists. The draft is
