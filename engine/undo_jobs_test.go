@@ -30,6 +30,7 @@ func drawJob(r *rand.Rand) string {
 	stages := map[string]string{"deal": "Won", "Onboarding": "In progress"}
 	beside := []string{"  - comment: %s\n    text: Seen %d\n", "  - clear: %s\n    fields: [comments]\n    id: clear%d\n", "  - address: %s\n    fields: {city: \"Recife %d\"}\n"}
 	made := map[string][]string{} // ids of steps, by entity
+	old := map[string]bool{}      // ids of steps that read items of before
 	key := "row.cpf"              // what tells the records of a stream apart
 	// Both sides of a link that goes both ways are not written at once.
 	link := func(entity string, update bool) string {
@@ -66,7 +67,10 @@ func drawJob(r *rand.Rand) string {
 			one := all[r.IntN(len(all))]
 			kinds := len(beside)
 			if entity == "deal" || entity == "Onboarding" {
-				kinds = 1 // they have no addresses, and not all have comments of their own
+				kinds = 1                        // they have no addresses, and not all have comments of their own
+				if r.IntN(2) == 0 && !old[one] { // the amount that an old one had beside its rows is not told
+					fmt.Fprintf(&b, "  - products: %s\n    id: rows%d\n    rows: {name: Beam, price: %d, quantity: 2}\n", one, n, n+1)
+				}
 			}
 			fmt.Fprintf(&b, beside[r.IntN(kinds)], one, n)
 			if stage := stages[entity]; stage != "" {
@@ -77,6 +81,7 @@ func drawJob(r *rand.Rand) string {
 			fmt.Fprintf(&b, "  - update: %s\n    set: {%s: \"Again %d\"%s}\n", all[r.IntN(len(all))], name(entity), n, link(entity, true))
 			continue
 		case r.IntN(4) == 0 && !taken[entity]:
+			old[id] = true
 			made, key = map[string][]string{}, id+".id" // a select begins a stream of its own
 			fmt.Fprintf(&b, "  - select: %s\n    id: %s\n    where: {id: %d}\n  - update: %s\n    set: {%s: \"Old %d\"%s}\n", entity, id, 1+r.IntN(3), id, name(entity), n, link(entity, true))
 		case r.IntN(2) == 0 || entity == "Onboarding":
