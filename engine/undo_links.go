@@ -169,7 +169,7 @@ func (u *undoing) hold(ctx context.Context, c *Change) (bool, error) {
 		}
 	}
 	u.index.put(ownKey(key), []byte("0"))
-	u.freed = append(u.freed, u.held[key]...)
+	u.released = append(u.released, u.held[key]...)
 	delete(u.held, key)
 	return false, nil
 }
