@@ -235,6 +235,29 @@ func TestUndoKeepsWhatWasChanged_imported(t *testing.T) {
 	}
 }
 
+// What the run itself did to an imported item later is no edit: here its product
+// rows follow after some seconds.
+func TestUndoOfImportsWithProductRows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{Seed: "empty", Latency: 3 * time.Second, RequestLimit: time.Minute})
+		w.rows(rows)
+		run := w.run(w.job(`
+  - read: rows.csv
+    key: cpf
+  - import: deal
+    match: originId
+    automation: "off"
+    fields: {originId: "${{ row.cpf }}", title: "Deal of ${{ row.name }}"}
+  - products: deal
+    rows: {name: Beam, price: 3, quantity: 2}
+`))
+		if h := w.planUndo(run.Run, false); h.Summary != (engine.Counts{Delete: 3}) {
+			t.Errorf("plan %+v, want 3 deleted", h.Summary)
+		}
+	})
+}
+
 // A company that the run gave contacts goes with the run, though they have it
 // among their companies; one that somebody else has given a contact stays.
 func TestUndoOfLinksThatGoBothWays(t *testing.T) {

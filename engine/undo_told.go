@@ -145,7 +145,7 @@ func (u *undoing) changedSince(entity *Entity, c *Change, known told, item Item)
 	case image != "":
 		return "changed since, in a field that the run did not write"
 	}
-	if known.Fields == nil && editedLater(c, item, u.o.Fence) {
+	if known.Fields == nil && known.Rows == "" && editedLater(c, item, u.o.Fence) {
 		return "changed since, at " + fmt.Sprint(item.Fields[fieldUpdated])
 	}
 	return ""
