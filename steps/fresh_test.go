@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,7 +43,8 @@ func TestAwaitSettled(t *testing.T) {
 				}
 				write(time.Now().Add(-tt.age))
 				ctx, done := context.WithCancel(t.Context())
-				go func() {
+				var writer sync.WaitGroup
+				writer.Go(func() {
 					for range tt.writes {
 						select {
 						case <-ctx.Done():
@@ -51,12 +53,14 @@ func TestAwaitSettled(t *testing.T) {
 							write(time.Now())
 						}
 					}
-				}()
+				})
 				began := time.Now()
 				s := &Read{Settled: engine.Word{Text: "30s"}, inputs: []input{{path: path, name: "export.csv"}}}
 				err := s.awaitSettled(t.Context())
+				waited := time.Since(began)
 				done()
-				if waited := time.Since(began); waited != tt.waited {
+				writer.Wait()
+				if waited != tt.waited {
 					t.Errorf("waited %s, want %s", waited, tt.waited)
 				}
 				if (err != nil) != (tt.fault != "") || err != nil && !strings.Contains(err.Error(), tt.fault) {
