@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/bxflow/bxflow/engine"
 )
@@ -14,12 +16,14 @@ const (
 	methodFindByComm = "crm.duplicate.findbycomm"
 	// maxCommunications is how many values it looks at; it ignores the rest.
 	maxCommunications = 20
+	// maxCommunicationHits is how many items it names at most
+	// (crm.duplicate.findbycomm).
+	maxCommunicationHits = 20
 )
 
 // findByCommunication looks keys up whose m-th value is a phone number or an
 // e-mail address, in the portal's duplicate index, which knows other ways to
-// write them. What it names is then read, and judged by the other fields of the key.
-// The index names at most twenty items for a value (crm.duplicate.findbycomm).
+// write them. What it names is read, and judged by the other fields of the key.
 func (c *Client) findByCommunication(ctx context.Context, l engine.Lookup, m int) ([][]engine.Item, error) {
 	field := l.Match[m]
 	owner, err := ownerOf(l.Entity, field)
@@ -31,27 +35,23 @@ func (c *Client) findByCommunication(ctx context.Context, l engine.Lookup, m int
 	if slices.ContainsFunc(rest.Match, func(f *engine.Field) bool { return f.Type == engine.FieldMulti }) {
 		return nil, fmt.Errorf("look-up in %s: only one phone or email field can be matched at a time", l.Entity.Name)
 	}
-	idsOf, err := c.communicationIDs(ctx, l, m, owner)
-	if err != nil {
-		return nil, fmt.Errorf("looking up %d keys in %s: %w", len(l.Keys), l.Entity.Name, err)
-	}
-	var ids []int64
-	for _, found := range idsOf {
-		ids = append(ids, found...)
-	}
-	fields := append(slices.Clone(l.Select), field.Name)
+	s := &communicationSearch{client: c, entity: l.Entity, field: field, owner: owner, ids: map[string][]int64{}, items: map[int64]engine.Item{}}
+	s.fields = append(slices.Clone(l.Select), field.Name)
 	for _, f := range rest.Match {
-		fields = append(fields, f.Name)
+		s.fields = append(s.fields, f.Name)
 	}
-	items, err := c.Get(ctx, l.Entity, ids, fields)
-	if err != nil {
-		return nil, err
+	values := make([]string, 0, len(l.Keys))
+	for _, key := range l.Keys {
+		values = append(values, multiText(key[m]))
+	}
+	if err := s.run(ctx, distinct(values)); err != nil {
+		return nil, fmt.Errorf("looking up %d keys in %s: %w", len(l.Keys), l.Entity.Name, err)
 	}
 	out := make([][]engine.Item, len(l.Keys))
 	for i, key := range l.Keys {
 		var found []engine.Item
-		for _, id := range idsOf[multiText(key[m])] {
-			if item, ok := items[id]; ok {
+		for _, id := range s.ids[multiText(key[m])] {
+			if item, ok := s.items[id]; ok {
 				found = append(found, item)
 			}
 		}
@@ -80,58 +80,158 @@ func ownerOf(e *engine.Entity, f *engine.Field) (string, error) {
 	return "", fmt.Errorf("look-up in %s: it has no %s to be matched", e.Name, f.Name)
 }
 
-// communicationIDs asks the duplicate index for each different value. Values that
-// nobody has are told by twenties: an empty answer goes for all of a call. Those
-// of the other calls are asked for one by one, since an answer does not say which
-// value matched. Where one request carries them all anyway, or most will be
-// found, they are asked for one by one at once.
-func (c *Client) communicationIDs(ctx context.Context, l engine.Lookup, m int, owner string) (map[string][]int64, error) {
-	var values []string
-	for _, key := range l.Keys {
-		values = append(values, multiText(key[m]))
-	}
-	values = distinct(values)
-	if len(values) > maxBatch && !l.Expected {
-		several := slices.Collect(slices.Chunk(values, maxCommunications))
-		replies, err := c.askCommunications(ctx, l.Match[m], owner, several)
-		if err != nil {
-			return nil, err
-		}
-		values = nil
-		for i, r := range replies {
-			// A value that the portal refuses is none of the others' business.
-			if ids, err := idsIn(r, owner); err != nil || len(ids) > 0 {
-				values = append(values, several[i]...)
-			}
-		}
-	}
-	single := slices.Collect(slices.Chunk(values, 1))
-	replies, err := c.askCommunications(ctx, l.Match[m], owner, single)
-	if err != nil {
-		return nil, err
-	}
-	found := make(map[string][]int64, len(values))
-	for i, r := range replies {
-		if found[values[i]], err = idsIn(r, owner); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
+// communicationSearch looks values up in the duplicate index, several in a call.
+//
+// An answer does not say which of a call's values has which item: the items are
+// read, and tell. A value that none of them has as it is written may still be
+// theirs to the index, which knows other ways to write a number: it is asked for
+// again, together with others of its kind, which is to say that nobody has any of
+// them; and at last alone.
+type communicationSearch struct {
+	client *Client
+	entity *engine.Entity
+	field  *engine.Field
+	owner  string
+	fields []string // that the items are read with
+
+	ids   map[string][]int64 // by value, once it is settled
+	items map[int64]engine.Item
 }
 
-// askCommunications asks the duplicate index for each list of values.
-func (c *Client) askCommunications(ctx context.Context, field *engine.Field, owner string, lists [][]string) ([]reply, error) {
-	calls := make([]call, 0, len(lists))
-	for _, list := range lists {
-		values := make([]any, 0, len(list))
-		for _, value := range list {
+// run settles all values.
+func (s *communicationSearch) run(ctx context.Context, values []string) error {
+	for groups := communicationGroups(values, nil); len(groups) > 0; {
+		answers, err := s.ask(ctx, groups)
+		if err != nil {
+			return err
+		}
+		var alone, again []string
+		for i, group := range groups {
+			ids := answers[i].ids
+			switch {
+			case len(group) == 1 && answers[i].err != nil:
+				return answers[i].err
+			case len(group) == 1:
+				s.ids[group[0]] = ids
+			case answers[i].err != nil || len(ids) >= maxCommunicationHits:
+				alone = append(alone, group...) // one may be refused; some may be cut off
+			case len(ids) > 0:
+				unclear, none := s.tell(group, ids)
+				if len(none) == len(group) {
+					unclear, none = group, nil
+				}
+				alone, again = append(alone, unclear...), append(again, none...)
+			}
+		}
+		groups = communicationGroups(again, alone)
+	}
+	return nil
+}
+
+// communicationGroups puts values into the calls of the next requests. Where one
+// request carries them all anyway, each is alone.
+func communicationGroups(values, alone []string) [][]string {
+	size := maxCommunications - 1 // all of them there is one hit less than what may be cut off
+	if len(values)+len(alone) <= maxBatch {
+		size = 1
+	}
+	return append(slices.Collect(slices.Chunk(alone, 1)), slices.Collect(slices.Chunk(values, size))...)
+}
+
+// tell gives the values of a call the items that have them, and returns those
+// that it can't: the unclear ones, since an item has nearly the same, and those
+// that none of the items has.
+func (s *communicationSearch) tell(group []string, ids []int64) (unclear, none []string) {
+	for _, value := range group {
+		var has []int64
+		near := false
+		for _, id := range ids {
+			exact, nearly := s.compare(value, s.items[id])
+			if exact {
+				has = append(has, id)
+			} else if nearly {
+				near = true
+			}
+		}
+		switch {
+		case near:
+			unclear = append(unclear, value)
+		case has != nil:
+			s.ids[value] = has
+		default:
+			none = append(none, value)
+		}
+	}
+	return unclear, none
+}
+
+// compare says whether an item has a value just so, or one that may be the same
+// to the portal: the same number with another country's or area's code.
+func (s *communicationSearch) compare(value string, item engine.Item) (exact, nearly bool) {
+	const local = 7 // digits that a number has without such codes, at least
+	want := fmt.Sprint(s.field.Fold(value))
+	for _, row := range multiValues(item.Fields[s.field.Name]) {
+		have := fmt.Sprint(s.field.Fold(row))
+		switch {
+		case s.field.Name != "phone":
+			exact = exact || have == want
+		case !isPlainNumber(value) || !isPlainNumber(row):
+			nearly = nearly || strings.HasPrefix(have, want) || strings.HasPrefix(want, have)
+		case have == want:
+			exact = true
+		default:
+			nearly = nearly || have[max(0, len(have)-local):] == want[max(0, len(want)-local):]
+		}
+	}
+	return exact, nearly
+}
+
+// isPlainNumber says whether a phone number has no extension, which the index
+// ignores.
+func isPlainNumber(phone string) bool {
+	return !strings.ContainsFunc(phone, func(r rune) bool {
+		return !unicode.IsSpace(r) && !strings.ContainsRune("+0123456789()-./", r)
+	})
+}
+
+// communicationAnswer is what the duplicate index says of a call: the ids in
+// ascending order, or why it refuses.
+type communicationAnswer struct {
+	ids []int64
+	err error
+}
+
+// ask asks the duplicate index for groups of values, and reads the items that it
+// names.
+func (s *communicationSearch) ask(ctx context.Context, groups [][]string) ([]communicationAnswer, error) {
+	calls := make([]call, 0, len(groups))
+	for _, group := range groups {
+		values := make([]any, 0, len(group))
+		for _, value := range group {
 			values = append(values, value)
 		}
 		calls = append(calls, call{Method: methodFindByComm, Params: map[string]any{
-			"type": strings.ToUpper(field.Name), "values": values, "entity_type": owner,
+			"type": strings.ToUpper(s.field.Name), "values": values, "entity_type": s.owner,
 		}})
 	}
-	return c.ask(ctx, calls, askOptions{})
+	replies, err := s.client.ask(ctx, calls, askOptions{})
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]communicationAnswer, len(groups))
+	var fresh []int64
+	for i, r := range replies {
+		a := &answers[i]
+		a.ids, a.err = idsIn(r, s.owner)
+		for _, id := range a.ids {
+			if _, known := s.items[id]; !known {
+				fresh = append(fresh, id)
+			}
+		}
+	}
+	items, err := s.client.Get(ctx, s.entity, fresh, s.fields)
+	maps.Copy(s.items, items)
+	return answers, err
 }
 
 // idsIn reads an answer of the duplicate index: the ids in ascending order.
@@ -170,4 +270,14 @@ func multiText(value any) string {
 		}
 	}
 	return fmt.Sprint(value)
+}
+
+// multiValues are the numbers or addresses of an item's field.
+func multiValues(value any) []string {
+	rows, _ := value.([]engine.MultiValue)
+	texts := make([]string, 0, len(rows))
+	for _, row := range rows {
+		texts = append(texts, row.Value)
+	}
+	return texts
 }

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strconv"
@@ -427,41 +428,112 @@ func TestFind_keysFromStorage(t *testing.T) {
 	}
 }
 
-// Phones that nobody has are told by twenties, and found ones are told apart.
+// Phones are asked for by nineteens: those that nobody has are told together, and
+// found ones by the items that are read anyway.
 func TestFind_manyPhones(t *testing.T) {
 	t.Parallel()
 	const n = 1000
-	c, box := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
-	contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
-	phone := fieldOf(t, contact, "phone")
-	person := func(number string) engine.Command {
-		return engine.Command{Kind: engine.CommandAdd, Entity: contact, Fields: map[string]any{"name": "A"}, Multi: map[string][]engine.MultiValue{"phone": {{Value: number}}}}
-	}
-	made := write(t, c, person("+55 (11) 7000-0003"), person("551170000019"), person("551170000999"), person("551170000999"))
-	want := make([][]int64, n)
-	want[3], want[19], want[999] = []int64{made[0].ID}, []int64{made[1].ID}, []int64{made[2].ID, made[3].ID}
-	keys := make([][]any, n)
-	for i := range keys {
-		keys[i] = []any{fmt.Sprintf("+5511%d", 70000000+i)}
-	}
-	// Two of the fifty calls of twenty found something, and what was found is read.
 	for name, tt := range map[string]struct {
-		expected        bool
+		known           func(i int) bool // whether a contact has the number
 		calls, requests int
-	}{"few are there": {false, 50 + 2*20, 3}, "most are there": {true, n, n/50 + 1}} {
-		before := box.Stats()
-		got := find(t, c, engine.Lookup{Entity: contact, Match: []*engine.Field{phone}, Keys: keys, Expected: tt.expected})
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: ids by key (-want +got):\n%s", name, diff)
-		}
-		after := box.Stats()
-		const method = "crm.duplicate.findbycomm"
-		if calls := after.ByMethod[method].Calls - before.ByMethod[method].Calls; calls != tt.calls {
-			t.Errorf("%s: %d calls, want %d", name, calls, tt.calls)
-		}
-		if requests := after.Requests - before.Requests; requests != tt.requests {
-			t.Errorf("%s: %d requests, want %d", name, requests, tt.requests)
-		}
+	}{
+		// Three calls found something: their 47 other numbers are asked for alone.
+		"few are there": {func(i int) bool { return i == 3 || i == 19 || i == 999 }, 53 + 47, 2 + 1 + 1},
+		// The 400 others are nobody's, by 22 calls.
+		"most are there": {func(i int) bool { return i%5 < 3 }, 53 + 22, 2 + 1 + 1},
+		"all are there":  {func(int) bool { return true }, 53, 2 + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, box := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
+			contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+			phone := fieldOf(t, contact, "phone")
+			var people []engine.Command
+			var places []int
+			keys := make([][]any, n)
+			for i := range keys {
+				keys[i] = []any{fmt.Sprintf("+5511%d", 70000000+i)}
+				if tt.known(i) {
+					people = append(people, personWith(contact, fmt.Sprintf("+55 (11) %d", 70000000+i)))
+					places = append(places, i)
+				}
+			}
+			want := make([][]int64, n)
+			for batch := range slices.Chunk(people, 50) {
+				for _, made := range write(t, c, batch...) {
+					want[places[0]], places = []int64{made.ID}, places[1:]
+				}
+			}
+			before := box.Stats()
+			got := find(t, c, engine.Lookup{Entity: contact, Match: []*engine.Field{phone}, Keys: keys})
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("ids by key (-want +got):\n%s", diff)
+			}
+			after := box.Stats()
+			const method = "crm.duplicate.findbycomm"
+			if calls := after.ByMethod[method].Calls - before.ByMethod[method].Calls; calls != tt.calls {
+				t.Errorf("%d calls, want %d", calls, tt.calls)
+			}
+			if requests := after.Requests - before.Requests; requests != tt.requests {
+				t.Errorf("%d requests, want %d", requests, tt.requests)
+			}
+		})
+	}
+}
+
+func personWith(contact *engine.Entity, phones ...string) engine.Command {
+	rows := make([]engine.MultiValue, 0, len(phones))
+	for _, phone := range phones {
+		rows = append(rows, engine.MultiValue{Value: phone})
+	}
+	return engine.Command{
+		Kind: engine.CommandAdd, Entity: contact,
+		Fields: map[string]any{"name": "A"}, Multi: map[string][]engine.MultiValue{"phone": rows},
+	}
+}
+
+// However phones are written, and whoever shares them, asking for many together
+// finds what asking for each alone does.
+func TestFind_phonesTogetherAndAlone(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(12) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(seed, 11))
+			c, _ := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
+			contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+			phone := fieldOf(t, contact, "phone")
+			forms := []string{"", "+5511", "55 11 ", "+55 (11) ", "11"}
+			ends := []string{"", "", "", " ext 7", ";2", "7"}
+			number := func() string {
+				return forms[random.IntN(len(forms))] + strconv.Itoa(9000000+random.IntN(90)) + ends[random.IntN(len(ends))]
+			}
+			var people []engine.Command
+			for range 20 + random.IntN(150) {
+				phones := []string{number()}
+				for random.IntN(4) == 0 {
+					phones = append(phones, number())
+				}
+				people = append(people, personWith(contact, phones...))
+			}
+			for batch := range slices.Chunk(people, 50) {
+				write(t, c, batch...)
+			}
+			keys := make([][]any, 51+random.IntN(400))
+			for i := range keys {
+				keys[i] = []any{number()}
+			}
+			lookup := engine.Lookup{Entity: contact, Match: []*engine.Field{phone}, Keys: keys}
+			together := find(t, c, lookup)
+			var alone [][]int64
+			for part := range slices.Chunk(keys, 50) { // each by a call of its own
+				lookup.Keys = part
+				alone = append(alone, find(t, c, lookup)...)
+			}
+			if diff := cmp.Diff(alone, together); diff != "" {
+				t.Errorf("ids by key (-alone +together):\n%s", diff)
+			}
+		})
 	}
 }
 
