@@ -77,10 +77,10 @@ type Entity struct {
 	// Identity are the fields that tell one thing beside an item from another;
 	// nil for items of the CRM.
 	Identity []string `json:"identity,omitempty"`
-	// Few says that the portal held less than a page of items of the entity at
-	// the moment when the catalog was loaded, and Items how many. Only the
-	// Reader, which knows how long ago that was and what was written since, may
-	// spare look-ups for it.
+	// Items is how many items the portal said to hold when the catalog was
+	// loaded, -1 if it did not. Few says that they were less than a page, and so
+	// that the number is exact. Only the Reader, which knows how long ago that was
+	// and what was written since, may spare look-ups for it.
 	Few   bool `json:"-"`
 	Items int  `json:"-"`
 }

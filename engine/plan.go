@@ -38,6 +38,7 @@ type Header struct {
 	Steps     []StepSummary      `json:"steps"`
 	Estimate  Estimate           `json:"estimate"`
 	Imports   int                `json:"imports,omitempty"` // of the creates, those without automation
+	Searches  []Search           `json:"searches,omitempty"`
 	OnError   OnError            `json:"on_error"`
 	StepError map[string]OnError `json:"step_on_error,omitempty"`
 	Warnings  []string           `json:"warnings,omitempty"`

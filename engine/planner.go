@@ -63,6 +63,14 @@ type Planning struct {
 	files     []FileInfo
 	opened    map[string]File // files of the job that were looked at lately, by their names there
 	warned    map[string]bool
+	shapes    []*streamShape
+	began     time.Time      // before anything was read
+	expected  int            // records of this stream, about; 0: nobody said
+	before    int            // records of this stream in earlier chunks
+	inHand    int            // records of this chunk
+	asked     map[int]int    // keys that were looked up, per entity type
+	whole     map[int]bool   // entity types of which all items are read
+	searches  []*Search      // in the order of the first of each
 	bad       map[string]int // records of this stream that can't be planned, by the step where they broke
 	broken    []string       // what steps forbid the plan to be applied for
 }
@@ -78,6 +86,7 @@ type chunkItems map[ItemKey]*Held
 // again what a run has just made, and a [GuardError] where a guard does not hold:
 // the header comes back with it.
 func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
+	began := time.Now()
 	catalog, err := o.Catalogue.Catalog(ctx, o.Job.Needs())
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
@@ -94,6 +103,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 		Reader: o.Reader, Catalog: catalog, Job: o.Job, Now: o.Now, options: &o, elsewhere: elsewhere,
 		index: newPlanIndex(o.Draft), written: map[int]bool{}, dead: map[deadStep]string{},
 		sums: newSums(), matches: map[int][][]*Field{}, warned: map[string]bool{},
+		shapes: shapes, began: began, asked: map[int]int{}, whole: map[int]bool{},
 	}
 	defer p.storing.Wait()
 	p.header = newHeader(&o, catalog, warnings)
@@ -176,6 +186,7 @@ func (p *Planning) collectMatches(shapes []*streamShape) {
 // stream plans all records of a stream, chunk by chunk.
 func (p *Planning) stream(ctx context.Context, shape *streamShape) error {
 	p.shape, p.bad = shape, map[string]int{}
+	p.expected, p.before = 0, 0
 	before := p.header.Rows
 	for _, spec := range shape.stream.Steps {
 		summary := StepSummary{ID: spec.ID, Verb: spec.Step.Verb()}
@@ -195,6 +206,7 @@ func (p *Planning) stream(ctx context.Context, shape *streamShape) error {
 		if err := p.chunk(ctx, keys, chunk); err != nil {
 			return err
 		}
+		p.before += p.inHand
 	}
 	if err := p.gather(ctx); err != nil {
 		return err
@@ -288,6 +300,7 @@ func (p *Planning) chunk(ctx context.Context, keys *recordKeys, chunk []*Record)
 		chunk = p.options.Retry.only(chunk)
 	}
 	p.header.Rows += len(chunk)
+	p.inHand = len(chunk)
 	for _, r := range chunk {
 		if r.Fault != "" {
 			p.faulty(r)

@@ -42,6 +42,9 @@ type Lookup struct {
 	// Expected says that most keys will be found. It changes how many requests
 	// that takes, not what is found.
 	Expected bool
+	// Whole, if set, has all items of the entity read, and kept for the look-ups
+	// that follow: the portal's as they were at that moment or later.
+	Whole time.Time
 }
 
 // Catalogue is where catalogs come from.

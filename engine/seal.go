@@ -75,6 +75,9 @@ func (p *Planning) seal(ctx context.Context) error {
 		return err
 	}
 	p.header.Files = p.files
+	for _, s := range p.searches {
+		p.header.Searches = append(p.header.Searches, *s)
+	}
 	return p.options.Draft.Seal(ctx, p.header)
 }
 

@@ -143,7 +143,7 @@ func find(ctx context.Context, p *engine.Planning, e *engine.Entity, list []*eng
 	if known == nil {
 		return hits, nil
 	}
-	found, err := p.Reader.Find(ctx, engine.Lookup{Entity: e, Match: list, Keys: known, Select: append(p.Fields(p.ID()), more...)})
+	found, err := p.Find(ctx, engine.Lookup{Entity: e, Match: list, Keys: known, Select: append(p.Fields(p.ID()), more...)})
 	if err != nil {
 		return nil, err
 	}

@@ -235,22 +235,32 @@ func unpackFault(err error) error {
 	return fmt.Errorf("the gzip file is damaged or was cut (%s); fetch it again", err.Error())
 }
 
-// fingerprint fixes the input's contents for the plan.
-func (in input) fingerprint() (engine.FileInfo, error) {
+// fingerprint fixes the input's contents for the plan, and counts their lines.
+func (in input) fingerprint() (engine.FileInfo, lineCount, error) {
 	if in.query != nil {
-		return in.query.fingerprint(in.name), nil
+		return in.query.fingerprint(in.name), 0, nil
 	}
 	f, err := in.bytes()
 	if err != nil {
-		return engine.FileInfo{}, err
+		return engine.FileInfo{}, 0, err
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, f)
+	var lines lineCount
+	n, err := io.Copy(io.MultiWriter(h, &lines), f)
 	if err != nil {
-		return engine.FileInfo{}, fmt.Errorf("file %q: %w", in.name, bare(err))
+		return engine.FileInfo{}, 0, fmt.Errorf("file %q: %w", in.name, bare(err))
 	}
-	return engine.FileInfo{Path: in.path, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+	return engine.FileInfo{Path: in.path, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, lines, nil
+}
+
+// lineCount counts the lines of what is written to it.
+type lineCount int
+
+// Write implements [io.Writer].
+func (n *lineCount) Write(p []byte) (int, error) {
+	*n += lineCount(bytes.Count(p, []byte("\n")))
+	return len(p), nil
 }
 
 // bare drops the path from a file error, which the message names already.

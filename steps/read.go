@@ -249,7 +249,7 @@ func (s *Read) Records(ctx context.Context, p *engine.Planning) iter.Seq2[[]*eng
 
 // read hands out the records of one file, for as long as they are wanted.
 func (s *Read) read(ctx context.Context, p *engine.Planning, in input, hand func([]*engine.Record) bool) error {
-	info, err := in.fingerprint()
+	info, lines, err := in.fingerprint()
 	if err != nil {
 		return err
 	}
@@ -265,6 +265,9 @@ func (s *Read) read(ctx context.Context, p *engine.Planning, in input, hand func
 	info.Columns, info.Delimiter, info.Encoding = rows.Header(), string(dialect.Delimiter), dialect.Encoding
 	if err := p.UseFile(info); err != nil {
 		return err
+	}
+	if _, text := rows.(*table.Reader); text && !strings.HasSuffix(strings.ToLower(in.name), ".gz") {
+		p.Expect(int(lines) - 1)
 	}
 	for {
 		chunk, err := s.chunk(ctx, p, in.name, rows)

@@ -18,6 +18,7 @@ type planFlags struct {
 	out      string
 	rows     int
 	all      bool
+	verbose  bool
 	detailed bool
 }
 
@@ -48,6 +49,7 @@ says that there are changes.`,
 	f.StringVar(&flags.out, "out", "", "save the plan to this `file`, for apply")
 	f.IntVar(&flags.rows, "rows", 20, "how many changes the text shows; 0: all, the skipped ones too")
 	f.BoolVar(&flags.all, "all", false, "list the unchanged too")
+	f.BoolVarP(&flags.verbose, "verbose", "v", false, "tell in the text how items were looked up, and why so")
 	f.BoolVar(&flags.detailed, "detailed-exitcode", false, "exit with 10 if there are changes")
 	return c
 }
@@ -83,7 +85,7 @@ func (a *app) planCommand(ctx context.Context, path string, flags planFlags) (er
 			return err
 		}
 	}
-	view.All, view.Next = flags.all, next
+	view.All, view.Next, view.Searches = flags.all, next, flags.verbose
 	view.Header.Estimate.Requests += reads
 	view.Header.Estimate.Reads += reads
 	if err := a.showPlan(ctx, view); err != nil {

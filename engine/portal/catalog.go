@@ -197,7 +197,7 @@ func (l *loading) addEntity(name string, typeID any, withType bool) {
 		l.add(name+" categories", "crm.category.list", map[string]any{"entityTypeId": typeID})
 	}
 	l.add(name+" items", methodList, map[string]any{
-		"entityTypeId": typeID, "select": []any{"id"}, "order": map[string]any{"id": "ASC"}, "start": -1,
+		"entityTypeId": typeID, "select": []any{"id"}, "order": map[string]any{"id": "ASC"}, "start": 0, // with the total
 	})
 	if withType {
 		l.add(name+" type", "crm.type.getByEntityTypeId", map[string]any{"entityTypeId": typeID})

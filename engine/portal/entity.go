@@ -80,6 +80,12 @@ func (l *loading) entity(name string, typeID int, kind crmType, statuses map[str
 	if items.Err == nil {
 		page, err := pageOf(e, items)
 		e.Items, e.Few = len(page), err == nil && len(page) < pageSize
+		if !e.Few {
+			e.Items = max(items.Result.Total, 0)
+		}
+	}
+	if e.Items < pageSize && !e.Few {
+		e.Items = -1
 	}
 	return e, nil
 }

@@ -60,10 +60,10 @@ func (c *Client) FindAll(ctx context.Context, lookups []engine.Lookup) ([][][]en
 			}
 			continue
 		}
-		if items, ok, err := c.wholeTable(ctx, l); err != nil {
+		if t, err := c.wholeTable(ctx, l); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", l.Entity.Name, err)
-		} else if ok {
-			found[n] = assign(l, items)
+		} else if t != nil {
+			found[n] = t.find(l)
 			continue
 		}
 		more, err := lookupLists(l)
@@ -248,15 +248,20 @@ func keyText(f *engine.Field, value any) string {
 	return strings.ToLower(strings.TrimSpace(text))
 }
 
+// joinedKey is the one text of a look-up's key, as [itemKeys] has it.
+func joinedKey(match []*engine.Field, key []any) string {
+	texts := make([]string, 0, len(key))
+	for m, f := range match {
+		texts = append(texts, keyText(f, key[m]))
+	}
+	return strings.Join(texts, "\x00")
+}
+
 // assign gives each key the items that have it.
 func assign(l engine.Lookup, items []engine.Item) [][]engine.Item {
 	byKey := map[string][]int{}
 	for i, key := range l.Keys {
-		texts := make([]string, 0, len(key))
-		for m, f := range l.Match {
-			texts = append(texts, keyText(f, key[m]))
-		}
-		joined := strings.Join(texts, "\x00")
+		joined := joinedKey(l.Match, key)
 		byKey[joined] = append(byKey[joined], i)
 	}
 	out := make([][]engine.Item, len(l.Keys))

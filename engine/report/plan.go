@@ -19,6 +19,8 @@ type Plan struct {
 	Rows int
 	// All adds the unchanged to what is listed.
 	All bool
+	// Searches has the text tell how items were looked up.
+	Searches bool
 	// Broken are the guards of the job that the plan breaks.
 	Broken []string
 	// Next is the command to be typed next, shown at the end of the text.

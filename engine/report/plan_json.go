@@ -29,6 +29,7 @@ type planHead struct {
 	Warnings []string             `json:"warnings"`
 	Broken   []string             `json:"broken_guards"`
 	Steps    []engine.StepSummary `json:"steps"`
+	Searches []engine.Search      `json:"searches"`
 }
 
 type planSummary struct {
@@ -95,7 +96,7 @@ func (p Plan) head() planHead {
 		Format: h.Format, Plan: h.ID, Job: h.Job, Portal: h.Portal.Address,
 		Created: h.Created.UTC(), Expires: h.Expires.UTC(), Content: h.Content, Undoes: h.Undoes, Retries: h.Retries, Lasting: h.Lasting,
 		Summary:  planSummary{Rows: h.Rows, Counts: h.Summary, Cleared: h.Cleared},
-		Estimate: h.Estimate, Warnings: list(h.Warnings), Broken: list(p.Broken), Steps: list(h.Steps),
+		Estimate: h.Estimate, Warnings: list(h.Warnings), Broken: list(p.Broken), Steps: list(h.Steps), Searches: list(h.Searches),
 	}
 }
 

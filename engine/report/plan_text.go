@@ -23,6 +23,9 @@ func (p Plan) Text(ctx context.Context, w io.Writer, t Terminal) error {
 		return err
 	}
 	out.remarks()
+	if p.Searches {
+		out.searches()
+	}
 	if err := out.sections(ctx); err != nil {
 		return err
 	}
@@ -206,6 +209,49 @@ func pluralVerb(n int) string {
 		return "1 change goes"
 	}
 	return fmt.Sprintf("%d changes go", n)
+}
+
+// searches tells how items were looked up, and what it took: by their keys or, if
+// that is less, by reading all of them.
+func (p *planText) searches() {
+	if len(p.Header.Searches) == 0 {
+		p.line("\nNothing was looked up.")
+		return
+	}
+	p.line("\nHow items were looked up (a command asks for 50 keys, or reads 50 items; a request has 50 commands)")
+	read := map[int]bool{}
+	for _, s := range p.Header.Searches {
+		p.line("  %s", p.wrap(fmt.Sprintf("%s: %s by %s: %s", clean(s.Step), clean(s.Entity), p.by(s), searched(s, read[s.TypeID])), "    "))
+		read[s.TypeID] = read[s.TypeID] || s.Whole
+	}
+}
+
+// by names the fields of a search.
+func (p *planText) by(s engine.Search) string {
+	labels := make([]string, len(s.By))
+	for i, name := range s.By {
+		labels[i] = p.names.label(s.TypeID, name)
+	}
+	return strings.Join(labels, " and ")
+}
+
+// searched says how a search went; read, that all items were read already.
+func searched(s engine.Search, read bool) string {
+	keys, items := plural(s.Keys, "key"), plural(s.Items, "item")
+	switch {
+	case s.Commands == 0:
+		return keys + ", through the portal's index of phones and e-mails"
+	case s.Whole && s.Items == 0:
+		return keys + ": there are no items, so nothing was asked"
+	case s.Whole && read:
+		return keys + ", among the items that were read already"
+	case s.Whole:
+		return fmt.Sprintf("all %s were read in %s; %s would have taken %d",
+			items, plural(engine.CommandsFor(s.Items), "command"), keys, s.Commands)
+	case s.Items < 0:
+		return fmt.Sprintf("%s in %s; the portal did not say how many items there are", keys, plural(s.Commands, "command"))
+	}
+	return fmt.Sprintf("%s in %s; all %s would have taken %d", keys, plural(s.Commands, "command"), items, engine.CommandsFor(s.Items))
 }
 
 // estimate says what the plan takes, and why not less.
