@@ -181,7 +181,7 @@ func moment(t time.Time) string {
 func inCalendar(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
 
 func wrong(f *Field, v any, want string) error {
-	return fmt.Errorf("%s: %q is not %s", f.label(), text(v), want)
+	return fmt.Errorf("%s: %s is not %s", f.label(), quoted(text(v)), want)
 }
 
 func canonicalInt(f *Field, v any) (any, error) {

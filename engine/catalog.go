@@ -378,13 +378,27 @@ type NameError struct {
 // Error names the candidates after the fault.
 func (e *NameError) Error() string {
 	if e.Several {
-		return fmt.Sprintf("%q fits more than one %s: %s; use the id", e.Name, e.What, strings.Join(e.Near, ", "))
+		return fmt.Sprintf("%s fits more than one %s: %s; use the id", quoted(e.Name), e.What, strings.Join(e.Near, ", "))
 	}
-	msg := fmt.Sprintf("there is no %s %q", e.What, e.Name)
+	msg := fmt.Sprintf("there is no %s %s", e.What, quoted(e.Name))
 	if len(e.Near) > 0 {
 		msg += "; nearest: " + strings.Join(e.Near, ", ")
 	}
 	return msg
+}
+
+// quoted is a text as messages quote it. A whole page in a cell is not worth
+// more than its beginning.
+func quoted(s string) string {
+	const most = 80
+	shown := 0
+	for i := range s {
+		if shown == most {
+			return strconv.Quote(s[:i] + "…")
+		}
+		shown++
+	}
+	return strconv.Quote(s)
 }
 
 // one picks the only hit, or explains why there is not exactly one.

@@ -53,7 +53,7 @@ func FuzzCanonical(f *testing.F) {
 		} {
 			value, err := field.Canonical(given, catalog)
 			if err != nil {
-				if i := strings.IndexFunc(err.Error(), func(r rune) bool { return !strconv.IsPrint(r) }); i >= 0 || utf8.RuneCountInString(err.Error()) > 1000+len(cell) {
+				if i := strings.IndexFunc(err.Error(), func(r rune) bool { return !strconv.IsPrint(r) }); i >= 0 || utf8.RuneCountInString(err.Error()) > 1000 {
 					t.Fatalf("%s %#v: %q", field.Type, given, err)
 				}
 				continue
