@@ -3,9 +3,7 @@ package journal
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"reflect"
@@ -233,164 +231,13 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 }
 
 func appendNumber(b []byte, n json.Number) ([]byte, error) {
-	if _, err := decodeNumber(n); err != nil || !json.Valid([]byte(n)) {
+	if _, err := decodeNumber(string(n)); err != nil || !json.Valid([]byte(n)) {
 		return nil, fmt.Errorf("%q is not a number", string(n))
 	}
 	return append(b, n...), nil
 }
 
 func errNotUTF8(s string) error { return fmt.Errorf("text %q is not UTF-8", s) }
-
-// decodeFields reads what encodeFields wrote.
-func decodeFields(text string) (map[string]engine.FieldChange, error) {
-	if text == "" {
-		return nil, nil
-	}
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	d.DisallowUnknownFields()
-	var fields map[string]engine.FieldChange
-	if err := d.Decode(&fields); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one object")
-	}
-	for name, f := range fields {
-		var err error
-		if f.Before, err = decodeValue(f.Before); err != nil {
-			return nil, fmt.Errorf("field %q: %w", name, err)
-		}
-		if f.After, err = decodeValue(f.After); err != nil {
-			return nil, fmt.Errorf("field %q: %w", name, err)
-		}
-		if f.Now, err = decodeValue(f.Now); err != nil {
-			return nil, fmt.Errorf("field %q: %w", name, err)
-		}
-		fields[name] = f
-	}
-	return fields, nil
-}
-
-// decodeValue turns what encoding/json read into the value that was written.
-func decodeValue(v any) (any, error) {
-	switch v := v.(type) {
-	case json.Number:
-		return decodeNumber(v)
-	case []any:
-		return decodeList(v)
-	case map[string]any:
-		return decodeTagged(v)
-	}
-	return v, nil
-}
-
-func decodeNumber(n json.Number) (any, error) {
-	if i, err := strconv.ParseInt(string(n), 10, 64); err == nil {
-		return i, nil
-	}
-	f, err := strconv.ParseFloat(string(n), 64)
-	if err != nil {
-		return nil, fmt.Errorf("number %q is out of range", string(n))
-	}
-	return f, nil
-}
-
-func decodeList(list []any) ([]any, error) {
-	for i, v := range list {
-		var err error
-		if list[i], err = decodeValue(v); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-func decodeTagged(m map[string]any) (any, error) {
-	if len(m) != 1 {
-		return nil, fmt.Errorf("an object with %d keys is no value", len(m))
-	}
-	for tag, v := range m {
-		switch v := v.(type) {
-		case string:
-			if tag == tagRef {
-				return expression.Ref{Step: v}, nil
-			}
-		case map[string]any:
-			if tag == tagMap {
-				return decodeMap(v)
-			}
-		case []any:
-			switch tag {
-			case tagText:
-				return decodeText(v)
-			case tagMulti:
-				return decodeMulti(v)
-			case tagFile:
-				return decodeFile(v)
-			}
-		}
-		return nil, fmt.Errorf("an object with the key %q is no value", tag)
-	}
-	return nil, nil
-}
-
-func decodeMap(m map[string]any) (map[string]any, error) {
-	for key, v := range m {
-		var err error
-		if m[key], err = decodeValue(v); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
-}
-
-func decodeText(parts []any) (any, error) {
-	parts, err := decodeList(parts)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range parts {
-		switch p.(type) {
-		case string, expression.Ref:
-		default:
-			return nil, fmt.Errorf("%v is no part of a text", p)
-		}
-	}
-	return expression.Text{Parts: parts}, nil
-}
-
-func decodeMulti(list []any) (any, error) {
-	text, err := json.Marshal(list)
-	if err != nil {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	rows := []engine.MultiValue{}
-	if err := d.Decode(&rows); err != nil {
-		return nil, fmt.Errorf("rows of a multifield: %w", err)
-	}
-	return rows, nil
-}
-
-func decodeFile(parts []any) (any, error) {
-	parts, err := decodeList(parts)
-	if err != nil || len(parts) != 5 {
-		return nil, errors.Join(err, fmt.Errorf("%d parts of a file", len(parts)))
-	}
-	var f engine.File
-	var ok [5]bool
-	f.Name, ok[0] = parts[0].(string)
-	f.Size, ok[1] = parts[1].(int64)
-	f.SHA256, ok[2] = parts[2].(string)
-	f.ID, ok[3] = parts[3].(int64)
-	f.Path, ok[4] = parts[4].(string)
-	if slices.Contains(ok[:], false) {
-		return nil, errors.New("a part of a file is of another type")
-	}
-	return f, nil
-}
 
 func anys(texts []string) []any {
 	list := make([]any, len(texts))
