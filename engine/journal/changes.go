@@ -139,9 +139,9 @@ func (j *Journal) query(ctx context.Context, query string, args ...any) (_ []*en
 	}
 	defer rows.Close()
 	var cs []*engine.Change
-	size := 0
+	size, values := 0, newValueReader()
 	for size < pageBytes && rows.Next() {
-		c, r, err := scanChange(rows)
+		c, r, err := scanChange(rows, values)
 		if ctx.Err() != nil {
 			return cs, ctx.Err()
 		}
@@ -154,11 +154,11 @@ func (j *Journal) query(ctx context.Context, query string, args ...any) (_ []*en
 	return cs, fault(j.path, rows.Err())
 }
 
-func scanChange(rows *sql.Rows) (*engine.Change, *row, error) {
+func scanChange(rows *sql.Rows, values valueReader) (*engine.Change, *row, error) {
 	r, err := scanRow(rows)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := r.change()
+	c, err := r.change(values)
 	return c, r, err
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -19,33 +18,58 @@ import (
 // several times, and this is most of the work. What it doesn't know is a fault.
 type valueReader struct{ *jsontext.Decoder }
 
-// valueReaders are kept for the next text.
-var valueReaders = sync.Pool{New: func() any { return valueReader{jsontext.NewDecoder(strings.NewReader(""))} }}
+func newValueReader() valueReader { return valueReader{jsontext.NewDecoder(strings.NewReader(""))} }
 
 // decodeFields reads what encodeFields wrote.
 func decodeFields(text string) (map[string]engine.FieldChange, error) {
+	return newValueReader().fields(text)
+}
+
+// whole reads a text with read, which has to take all of it.
+func (r valueReader) whole(text string, read func() error) error {
+	r.Reset(strings.NewReader(text))
+	if err := read(); err != nil {
+		return err
+	}
+	if _, err := r.ReadToken(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
+	}
+	return nil
+}
+
+// fields reads what encodeFields wrote.
+func (r valueReader) fields(text string) (map[string]engine.FieldChange, error) {
 	if text == "" {
 		return nil, nil
 	}
-	r, _ := valueReaders.Get().(valueReader)
-	defer valueReaders.Put(r)
-	r.Reset(strings.NewReader(text))
 	fields := map[string]engine.FieldChange{}
-	err := r.object(func(name string) error {
-		f, err := r.fieldChange()
-		if err != nil {
-			return fmt.Errorf("field %q: %w", name, err)
-		}
-		fields[name] = f
-		return nil
+	err := r.whole(text, func() error {
+		return r.object(func(name string) error {
+			f, err := r.fieldChange()
+			if err != nil {
+				return fmt.Errorf("field %q: %w", name, err)
+			}
+			fields[name] = f
+			return nil
+		})
 	})
-	if err != nil {
-		return nil, err
+	return fields, err
+}
+
+// texts reads what encodeTexts wrote.
+func (r valueReader) texts(text string) ([]string, error) {
+	if text == "" {
+		return nil, nil
 	}
-	if _, err := r.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one object")
-	}
-	return fields, nil
+	var texts []string
+	err := r.whole(text, func() error {
+		return r.array(func() error {
+			one, err := r.text()
+			texts = append(texts, one)
+			return err
+		})
+	})
+	return texts, err
 }
 
 func (r valueReader) fieldChange() (f engine.FieldChange, err error) {
@@ -90,8 +114,9 @@ func (r valueReader) value() (any, error) {
 			return t.Bool(), nil
 		case '0':
 			return decodeNumber(t.String())
+		default:
+			return t.String(), nil
 		}
-		return t.String(), nil
 	}
 }
 
@@ -176,7 +201,7 @@ func (r valueReader) multi() ([]engine.MultiValue, error) {
 		err := r.object(func(key string) (err error) {
 			switch key {
 			case "id":
-				row.ID, err = r.whole()
+				row.ID, err = r.integer()
 			case "type":
 				row.Type, err = r.text()
 			case "value":
@@ -253,7 +278,7 @@ func (r valueReader) text() (string, error) {
 	return t.String(), nil
 }
 
-func (r valueReader) whole() (int64, error) {
+func (r valueReader) integer() (int64, error) {
 	t, err := r.token('0')
 	if err != nil {
 		return 0, err

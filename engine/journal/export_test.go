@@ -56,7 +56,7 @@ func Row(c *engine.Change) (again *engine.Change, planSum, stateSum any, err err
 		return nil, nil, nil, err
 	}
 	plan, state := r.planValues(), r.stateValues()
-	again, err = r.change()
+	again, err = r.change(newValueReader())
 	return again, plan[len(plan)-1], state[len(state)-1], err
 }
 

@@ -3,7 +3,6 @@ package journal
 import (
 	"database/sql"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"strings"
@@ -144,7 +143,7 @@ func rowOf(c *engine.Change) (*row, error) {
 }
 
 // change reads a row back.
-func (r *row) change() (*engine.Change, error) {
+func (r *row) change(v valueReader) (*engine.Change, error) {
 	c := &engine.Change{
 		Seq: r.Seq, Step: r.Step, Index: int(r.Index), Kind: engine.Kind(r.Kind), Entity: r.Entity,
 		TypeID: int(r.TypeID), ID: r.ItemID, Ref: r.Ref, Source: r.Source, Key: r.Key,
@@ -153,16 +152,16 @@ func (r *row) change() (*engine.Change, error) {
 		Error: r.Error, Warnings: r.Warnings, Image: r.Image,
 	}
 	var err error
-	if c.Fields, err = decodeFields(r.Fields); err != nil {
+	if c.Fields, err = v.fields(r.Fields); err != nil {
 		return nil, changeError(c, err)
 	}
-	if c.Needs, err = decodeTexts(r.Needs); err != nil {
+	if c.Needs, err = v.texts(r.Needs); err != nil {
 		return nil, changeError(c, err)
 	}
-	if c.Row, err = decodeTexts(r.Row); err != nil {
+	if c.Row, err = v.texts(r.Row); err != nil {
 		return nil, changeError(c, err)
 	}
-	if c.Match, err = decodeTexts(r.Match); err != nil {
+	if c.Match, err = v.texts(r.Match); err != nil {
 		return nil, changeError(c, err)
 	}
 	return c, nil
@@ -224,15 +223,4 @@ func encodeTexts(texts []string) (string, error) {
 	}
 	b, err := appendJSON(nil, texts)
 	return string(b), err
-}
-
-func decodeTexts(text string) ([]string, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var texts []string
-	if err := json.Unmarshal([]byte(text), &texts); err != nil {
-		return nil, err
-	}
-	return texts, nil
 }

@@ -35,7 +35,7 @@ func (p Plan) CSV(ctx context.Context, w io.Writer) error {
 	if err := gocsv.MarshalCSV([]csvField{}, out); err != nil {
 		return err
 	}
-	for c, err := range p.Changes.Changes(ctx, p.listed()) {
+	for c, err := range ahead(ctx, p.Changes.Changes(ctx, p.listed())) {
 		if err != nil {
 			return err
 		}

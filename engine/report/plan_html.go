@@ -66,7 +66,7 @@ func (p Plan) HTML(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	row := page.Lookup("row")
-	for c, err := range p.Changes.Changes(ctx, p.listed()) {
+	for c, err := range ahead(ctx, p.Changes.Changes(ctx, p.listed())) {
 		if err != nil {
 			return err
 		}

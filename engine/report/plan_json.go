@@ -75,7 +75,7 @@ func (p Plan) JSON(ctx context.Context, w io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s,\n\"changes\":[", head[:len(head)-1]) // a bufio.Writer keeps its first error until Flush
 	comma := "\n"
-	for c, err := range p.Changes.Changes(ctx, p.listed()) {
+	for c, err := range ahead(ctx, p.Changes.Changes(ctx, p.listed())) {
 		if err != nil {
 			return err
 		}

@@ -319,7 +319,7 @@ func (p *planText) sections(ctx context.Context) error {
 			continue
 		}
 		p.line("\n%s", p.paint(bold, title(section.title, section.total, p.Rows)))
-		for c, err := range p.Changes.Changes(ctx, engine.Filter{Kinds: section.kinds, Limit: p.Rows}) {
+		for c, err := range ahead(ctx, p.Changes.Changes(ctx, engine.Filter{Kinds: section.kinds, Limit: p.Rows})) {
 			if err != nil {
 				return err
 			}
