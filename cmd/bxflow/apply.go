@@ -59,14 +59,23 @@ func (a *app) applyCommand(ctx context.Context, path string, flags writeFlags, e
 	end.Job, end.Plan, end.Portal = plan.Header().Job, plan.ID(), plan.Header().Portal.Address
 	h := plan.Header()
 	a.tellOf(h, flags, end)
-	release, err := a.hold(ctx, j, h.PortalRef, filepath.Dir(h.JobFile), h.Job, flags.wait)
+	lease, err := a.lease(ctx, j, h.PortalRef, filepath.Dir(h.JobFile), h.Job, flags.wait)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(err, lease.Release()) }()
 	p, err := a.checkSaved(ctx, plan)
 	if err != nil {
 		return err
+	}
+	if err := lease.Unused(h.ID); err != nil {
+		return refused("%w", err)
+	}
+	p.approved = func(context.Context) error {
+		if err := lease.Use(h.ID); err != nil {
+			return refused("%w", err)
+		}
+		return nil
 	}
 	flags.saved = true
 	return a.approveAndApply(ctx, j, p, flags, end)

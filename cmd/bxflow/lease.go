@@ -15,6 +15,15 @@ import (
 // hold takes the right to write to a portal for a job, so that no other run
 // writes there from the first look-up of its plan to its last change.
 func (a *app) hold(ctx context.Context, j *journal.Journal, ofJob, dir, job string, patient bool) (release func() error, err error) {
+	lease, err := a.lease(ctx, j, ofJob, dir, job, patient)
+	if err != nil {
+		return nil, err
+	}
+	return lease.Release, nil
+}
+
+// lease is hold for who has more to ask of the lease.
+func (a *app) lease(ctx context.Context, j *journal.Journal, ofJob, dir, job string, patient bool) (*journal.Lease, error) {
 	t, err := a.resolve(ofJob, dir)
 	if err != nil {
 		return nil, err
@@ -50,7 +59,7 @@ func (a *app) hold(ctx context.Context, j *journal.Journal, ofJob, dir, job stri
 	if err := a.outlastOther(ctx, lease.Before(), s); err != nil {
 		return nil, errors.Join(err, lease.Release())
 	}
-	return lease.Release, nil
+	return lease, nil
 }
 
 // outlastOther waits until nothing that a run with another state folder sent can

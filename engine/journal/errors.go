@@ -63,6 +63,20 @@ func (e *UsedError) Error() string {
 		e.Plan, e.Run, e.Began.Local().Format(time.DateTime), e.Status, remedy)
 }
 
+// UsedElsewhereError says that a saved plan was given to a run with another
+// journal. A plan is applied once, whatever copies of it there are.
+type UsedElsewhereError struct {
+	Plan   string
+	Folder string // of the other journal
+	Since  time.Time
+}
+
+// Error names the plan and where its run is.
+func (e *UsedElsewhereError) Error() string {
+	return fmt.Sprintf("plan %q: was applied by a run with the state folder %s, at %s; make a new plan, or see bxflow runs --state there",
+		e.Plan, e.Folder, e.Since.Local().Format(time.DateTime))
+}
+
 // SavedError says that a saved plan cannot be taken: it is cut, altered, of
 // another format, or no plan at all.
 type SavedError struct {

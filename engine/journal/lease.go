@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/crash"
 )
 
@@ -26,6 +28,8 @@ type Lease struct {
 	locks    []*flock.Flock // of the journal's folder, and of the shared one
 	unshared error
 	before   string // the folder of who had the lease before, if it is another one
+	me       holder
+	used     string // the folder where used plans are noted; empty: nowhere
 }
 
 // Claim is what a lease is asked for with.
@@ -73,32 +77,34 @@ func (e *HeldError) Error() string {
 func (j *Journal) Lease(ctx context.Context, c Claim) (*Lease, error) {
 	sum := sha256.Sum256([]byte(c.Portal))
 	name := "lease-" + hex.EncodeToString(sum[:8])
-	l := &Lease{}
 	folder := filepath.Dir(j.path)
-	if err := l.take(ctx, filepath.Join(folder, name), folder, j.owner, c); err != nil {
+	l := &Lease{me: holder{Owner: j.owner, Since: time.Now(), Job: c.Job, Folder: folder}}
+	if err := l.take(ctx, filepath.Join(folder, name), c.Wait); err != nil {
 		return nil, err
 	}
 	// All take the two in this order, so that none waits for another that waits for it.
 	if c.Shared != "" {
 		err := os.MkdirAll(c.Shared, 0o700)
 		if err == nil {
-			err = l.take(ctx, filepath.Join(c.Shared, name), folder, j.owner, c)
+			err = l.take(ctx, filepath.Join(c.Shared, name), c.Wait)
 		}
 		if _, held := errors.AsType[*HeldError](err); held || ctx.Err() != nil {
 			return nil, errors.Join(err, l.Release())
 		}
-		l.unshared = err
+		if l.unshared = err; err == nil {
+			l.used = filepath.Join(c.Shared, "used-plans")
+		}
 	}
 	crash.At(crash.LeaseTaken)
 	return l, nil
 }
 
 // take adds the lock of a file to the lease.
-func (l *Lease) take(ctx context.Context, path, folder string, me Owner, c Claim) error {
+func (l *Lease) take(ctx context.Context, path string, wait bool) error {
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	var got bool
 	var err error
-	if c.Wait {
+	if wait {
 		got, err = lock.TryLockContext(ctx, leaseRetry)
 	} else {
 		got, err = lock.TryLock()
@@ -111,10 +117,11 @@ func (l *Lease) take(ctx context.Context, path, folder string, me Owner, c Claim
 	case !got:
 		return errors.Join(heldBy(path), lock.Close())
 	}
-	if before, err := readHolder(path); err == nil && before.Folder != folder {
+	if before, err := readHolder(path); err == nil && before.Folder != l.me.Folder {
 		l.before = before.Folder
 	}
-	text, err := json.Marshal(holder{Owner: me, Since: time.Now(), Job: c.Job, Folder: folder})
+	l.me.Since = time.Now()
+	text, err := json.Marshal(l.me)
 	if err == nil { // beside the lock: where locks are of a file's bytes, nobody could read it
 		err = os.WriteFile(path+".json", text, 0o600)
 	}
@@ -151,6 +158,60 @@ func (l *Lease) Before() string { return l.before }
 // Unshared says why processes with another journal are not kept off the portal;
 // nil if they are, or were not to be.
 func (l *Lease) Unshared() error { return l.unshared }
+
+// Unused is nil for a saved plan that no run with another journal was allowed to
+// apply, and a [UsedElsewhereError] for one that was. The journal itself knows of
+// its own runs.
+func (l *Lease) Unused(plan string) error {
+	if l.used == "" {
+		return nil
+	}
+	h, err := readHolder(l.noteOf(plan))
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && h.Folder == l.me.Folder:
+		return nil
+	case err != nil:
+		return fmt.Errorf("who applied plan %s: %w", plan, err)
+	}
+	return &UsedElsewhereError{Plan: plan, Folder: h.Folder, Since: h.Since}
+}
+
+// Use notes that this lease's run may apply a saved plan, and so that no run with
+// another journal may. The plan's own run need not come about.
+func (l *Lease) Use(plan string) error {
+	if err := l.Unused(plan); err != nil || l.used == "" {
+		return err
+	}
+	if err := os.MkdirAll(l.used, 0o700); err != nil {
+		return fmt.Errorf("noting that plan %s is used: %w", plan, err)
+	}
+	l.forgetUsed()
+	text, err := json.Marshal(l.me)
+	if err == nil {
+		err = os.WriteFile(l.noteOf(plan)+".json", text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("noting that plan %s is used: %w", plan, err)
+	}
+	return nil
+}
+
+// noteOf is where a plan's use is noted. Ids of saved plans are whatever their
+// files say.
+func (l *Lease) noteOf(plan string) string {
+	sum := sha256.Sum256([]byte(plan))
+	return filepath.Join(l.used, hex.EncodeToString(sum[:8]))
+}
+
+// forgetUsed removes the notes of plans that are too old to be applied anyway.
+func (l *Lease) forgetUsed() {
+	entries, _ := os.ReadDir(l.used)
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > 2*engine.PlanLifetime {
+			_ = os.Remove(filepath.Join(l.used, entry.Name())) // it only takes room
+		}
+	}
+}
 
 // Release gives the lease back. It may be called more than once.
 func (l *Lease) Release() error {
