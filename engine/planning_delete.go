@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"strconv"
 )
 
 // Delete plans the deletion of an item that there is, once the deletions that
@@ -65,7 +64,12 @@ func (e *Entity) DeletionFields() []string {
 }
 
 // deletionRef is the ref of an item's deletion.
-func deletionRef(e *Entity, id int64) string { return e.Name + "#" + strconv.FormatInt(id, 10) }
+func deletionRef(e *Entity, id int64) string { return itemRef(e.Name, e.TypeID, id) }
+
+// itemRef is a ref of an item that is there. Two smart processes may have one title.
+func itemRef(entity string, typeID int, id int64) string {
+	return fmt.Sprintf("%s %d#%d", entity, typeID, id)
+}
 
 // Keep records that an item which was to go with another one stays.
 func (p *Planning) Keep(r *Record, h *Held, reason string) {

@@ -5,7 +5,6 @@ import (
 	"container/heap"
 	"context"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -325,7 +324,7 @@ func (c *Change) itemKey() ItemKey {
 	if c.Ref != "" {
 		return ItemKey{Ref: c.Ref}
 	}
-	return ItemKey{Ref: c.Entity + "#" + strconv.FormatInt(c.ID, 10)} // as its deletion's
+	return ItemKey{Ref: itemRef(c.Entity, c.TypeID, c.ID)} // as its deletion's
 }
 
 // push makes a task ready, unless it is being compared with the portal: then

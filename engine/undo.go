@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -300,7 +299,7 @@ const maxListWait = 10 * time.Second
 func (u *undoing) inverse(c *Change, kind Kind) *Change {
 	ref := c.Ref
 	if ref == "" {
-		ref = c.Entity + "#" + strconv.FormatInt(c.ID, 10)
+		ref = itemRef(c.Entity, c.TypeID, c.ID)
 	}
 	return &Change{
 		Step: c.Step, Index: u.steps[c.Step], Kind: kind, Entity: c.Entity, TypeID: c.TypeID, ID: c.ID, Ref: ref,
