@@ -114,7 +114,7 @@ func (m mapping) eval(p *engine.Planning, env expression.Env, blankClears bool) 
 			raw, err = p.Files(raw)
 		}
 		if err != nil {
-			faults = append(faults, fieldFault(entry.field, err))
+			faults = append(faults, fieldFault(entry.field, err)+columnsOf(entry.value))
 			continue
 		}
 		if _, omitted := raw.(expression.Omitted); omitted {
@@ -125,7 +125,7 @@ func (m mapping) eval(p *engine.Planning, env expression.Env, blankClears bool) 
 		}
 		v, err := entry.field.Canonical(raw, p.Catalog)
 		if err != nil {
-			faults = append(faults, err.Error())
+			faults = append(faults, err.Error()+columnsOf(entry.value))
 			continue
 		}
 		wants = append(wants, want{entry.field, v})
@@ -150,6 +150,26 @@ func fieldFault(f *engine.Field, err error) string {
 		return fmt.Sprintf("%s: %s", f.Name, fault.Text())
 	}
 	return fmt.Sprintf("%s: %v", f.Name, err)
+}
+
+// columnsOf names the columns that values are made from, behind a fault: there it
+// is to be mended. It is empty where there are none.
+func columnsOf(values ...*engine.Value) string {
+	var names []string
+	for _, v := range values {
+		for _, use := range v.Uses() {
+			if use.Name == "row" && use.Member != "" && !slices.Contains(names, use.Member) {
+				names = append(names, use.Member)
+			}
+		}
+	}
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		return " (column " + names[0] + ")"
+	}
+	return " (columns " + strings.Join(names, ", ") + ")"
 }
 
 // blank says whether a value came out empty without having been written as

@@ -180,7 +180,7 @@ func (s *Import) entries(ctx context.Context, p *engine.Planning, chunk []*engin
 		}
 		list, key, ok := s.firstKey(wants)
 		if !ok {
-			p.Invalid(r, "nothing to match by: "+s.matchNames()+" is empty")
+			p.Invalid(r, "nothing to match by: "+s.matchNames()+" is empty"+s.matchColumns())
 			continue
 		}
 		e := &entry{record: r, wants: wants, claim: p.ClaimKey(list, s.folded(list, key)), digest: digestOf(wants)}
@@ -226,6 +226,17 @@ func (s *Import) matchNames() string {
 		lists = append(lists, strings.Join(names, " and "))
 	}
 	return strings.Join(lists, ", or ")
+}
+
+// matchColumns names the columns that the match fields are made from.
+func (s *Import) matchColumns() string {
+	var values []*engine.Value
+	for _, m := range s.fields {
+		if slices.ContainsFunc(s.match, func(list []*engine.Field) bool { return slices.Contains(list, m.field) }) {
+			values = append(values, m.value)
+		}
+	}
+	return columnsOf(values...)
 }
 
 func digestOf(wants []want) engine.Hash {

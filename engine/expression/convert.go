@@ -121,7 +121,7 @@ func decimalLiteral(argument int, text string) error {
 func plainNumber(text, mark string) (string, error) {
 	s, negative := unsigned(text)
 	if strings.Trim(s, "0123456789.,") != "" || strings.Trim(s, ".,") == "" {
-		return "", errors.New("is not a number")
+		return "", errors.New("is not a number; write it like 1234.56 or 1.234,56")
 	}
 	if mark == "" {
 		var err error
