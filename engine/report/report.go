@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -103,7 +104,9 @@ func CleanLines(s string) string {
 // itself allows most of them inside its texts.
 func CleanJSON(raw []byte) []byte {
 	harmful := func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(" \t\r\n", r) }
-	raw = bytes.ToValidUTF8(raw, []byte("\ufffd"))
+	if !utf8.Valid(raw) { // as who reads the JSON would: a U+FFFD for each byte
+		raw = []byte(string([]rune(string(raw))))
+	}
 	if bytes.IndexFunc(raw, harmful) < 0 {
 		return raw
 	}
