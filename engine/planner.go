@@ -64,6 +64,7 @@ type Planning struct {
 	opened    map[string]File // files of the job that were looked at lately, by their names there
 	warned    map[string]bool
 	shapes    []*streamShape
+	progress  *planProgress
 	began     time.Time      // before anything was read
 	expected  int            // records of this stream, about; 0: nobody said
 	before    int            // records of this stream in earlier chunks
@@ -86,7 +87,8 @@ type chunkItems map[ItemKey]*Held
 // again what a run has just made, and a [GuardError] where a guard does not hold:
 // the header comes back with it.
 func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
-	began := time.Now()
+	began, progress := time.Now(), &planProgress{tell: o.Progress, gauge: o.Gauge}
+	defer progress.begin(ctx)()
 	catalog, err := o.Catalogue.Catalog(ctx, o.Job.Needs())
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
@@ -103,7 +105,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 		Reader: o.Reader, Catalog: catalog, Job: o.Job, Now: o.Now, options: &o, elsewhere: elsewhere,
 		index: newPlanIndex(o.Draft), written: map[int]bool{}, dead: map[deadStep]string{},
 		sums: newSums(), matches: map[int][][]*Field{}, warned: map[string]bool{},
-		shapes: shapes, began: began, asked: map[int]int{}, whole: map[int]bool{},
+		shapes: shapes, progress: progress, began: began, asked: map[int]int{}, whole: map[int]bool{},
 	}
 	defer p.storing.Wait()
 	p.header = newHeader(&o, catalog, warnings)
@@ -341,7 +343,7 @@ func (p *Planning) commit(ctx context.Context) error {
 	changes := p.pending
 	p.pending = nil
 	p.storing.Go(func() { p.storeErr = p.store(ctx, changes) })
-	p.report()
+	p.progress.done(p.header.Rows)
 	return nil
 }
 
@@ -362,17 +364,6 @@ func (p *Planning) store(ctx context.Context, changes []*Change) error {
 func (p *Planning) stored() error {
 	p.storing.Wait()
 	return p.storeErr
-}
-
-func (p *Planning) report() {
-	if p.options.Progress == nil {
-		return
-	}
-	at := Progress{Phase: "plan", Done: p.header.Rows}
-	if gauge := p.options.Gauge; gauge != nil {
-		at.Requests, at.Load = gauge.Usage().Requests, gauge.Load()
-	}
-	p.options.Progress(at)
 }
 
 // faulty makes a record that could not be read an invalid change of the

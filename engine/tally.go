@@ -153,17 +153,10 @@ func (t *tally) keepReporting(ctx context.Context, o *ApplyOptions) {
 	if o.Progress == nil {
 		return
 	}
-	ticker := time.NewTicker(reportEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			t.mu.Lock()
-			t.foresee(o)
-			t.report(o)
-			t.mu.Unlock()
-		}
-	}
+	every(ctx, reportEvery, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.foresee(o)
+		t.report(o)
+	})
 }

@@ -38,6 +38,8 @@ type UndoOptions struct {
 func Undo(ctx context.Context, o UndoOptions) (*Header, error) {
 	u := &undoing{o: &o, index: newPlanIndex(o.Draft), sums: newSums(), steps: map[string]int{}, held: map[ItemKey][]*Change{}}
 	u.header = u.newHeader()
+	progress := &planProgress{tell: o.Progress, gauge: o.Gauge}
+	defer progress.begin(ctx)()
 	if err := u.noteOwn(ctx); err != nil {
 		return nil, err
 	}
@@ -53,9 +55,7 @@ func Undo(ctx context.Context, o UndoOptions) (*Header, error) {
 		if err := u.plan(ctx, page); err != nil {
 			return nil, err
 		}
-		if o.Progress != nil {
-			o.Progress(Progress{Phase: "plan", Done: u.header.Rows, Requests: o.Gauge.Usage().Requests, Load: o.Gauge.Load()})
-		}
+		progress.done(u.header.Rows)
 	}
 	if err := u.sumUp(ctx); err != nil {
 		return nil, err
