@@ -23,8 +23,9 @@ type Job struct {
 	// command line, absolute: they alone may lie outside Dir.
 	GivenPaths map[string]bool
 	ParamTypes map[string]expression.Type
-	Env        map[string]string // the environment's values of the names under env:
-	Includes   []FileInfo        // files with parts of the job
+	Env        map[string]string          // the environment's values of the names under env:
+	Includes   []FileInfo                 // files with parts of the job
+	Maps       map[string]*expression.Map // of its files, by name
 	Mode       Mode
 	Fuse       bool      // changes of one item that follow each other go in one command
 	Schedule   *Schedule // nil: not scheduled
@@ -122,7 +123,7 @@ func (s *StepSpec) Uses() []string {
 	for _, e := range s.allExprs() {
 		for _, u := range e.Uses() {
 			switch u.Name {
-			case "row", "params", "env", "now", "last_run", "vars":
+			case "row", "params", "env", "now", "last_run", "vars", "maps":
 			default:
 				if !u.Optional { // client?.id is null where there is no client
 					add(u.Name)

@@ -448,7 +448,9 @@ func (p *Planning) missing(r *Record, steps []string) string {
 
 // JobEnv is what expressions see that is the same for all records.
 func (p *Planning) JobEnv() expression.Env {
-	return expression.Env{"params": p.Job.Params, "env": p.Job.Env, "now": p.Now, "last_run": p.header.lastRun(p.Now.Location())}
+	return expression.Env{
+		"params": p.Job.Params, "env": p.Job.Env, "maps": p.Job.Maps, "now": p.Now, "last_run": p.header.lastRun(p.Now.Location()),
+	}
 }
 
 func (p *Planning) baseEnv(r *Record) expression.Env {

@@ -180,7 +180,7 @@ func (p *Prepare) scope() expression.Scope {
 	s := expression.Scope{
 		Params: p.Job.ParamTypes, Env: slices.Sorted(maps.Keys(p.Job.Env)),
 		Items: map[string]*expression.Record{}, Planned: p.shape.planned,
-		Vars: p.shape.vars,
+		Vars: p.shape.vars, Maps: slices.Sorted(maps.Keys(p.Job.Maps)),
 	}
 	if p.shape.columned {
 		s.Row = &expression.Record{Fields: map[string]expression.Type{}, Open: p.shape.open, Other: expression.String}

@@ -14,7 +14,7 @@ import (
 // fileKeys are the keys of a job file.
 func fileKeys() []string {
 	return []string{
-		"version", "name", "description", "portal", "params", "env", "vars", "mode", "fuse", "schedule", "on_error", "guard", "notify", "steps", "tests",
+		"version", "name", "description", "portal", "params", "env", "vars", "maps", "mode", "fuse", "schedule", "on_error", "guard", "notify", "steps", "tests",
 	}
 }
 
@@ -42,7 +42,9 @@ func (d *decoder) file(root *node) {
 		d.fault(root.pos, "add steps:, beginning with `read` or `select`", "the job has no steps")
 		return
 	}
+	inFiles := d.maps(parts["maps"])
 	d.steps(parts["steps"], d.vars(parts["vars"]))
+	d.closeMaps(inFiles)
 	d.tests(parts["tests"])
 }
 
@@ -303,6 +305,7 @@ func (d *decoder) compile(p placed, scope expression.Scope, step string) {
 	}
 	err := p.expr.Compile(scope)
 	if err == nil {
+		d.useMaps(p.expr)
 		return
 	}
 	for _, problem := range problemsOf(err) {

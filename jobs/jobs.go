@@ -38,6 +38,9 @@ type Options struct {
 	Getenv func(name string) (value string, ok bool)
 	// CheckSchedule judges the job's schedule. Its warnings become the job's. Nil: it is taken as it is.
 	CheckSchedule func(engine.Schedule) (warnings []string, err error)
+	// Table reads the rows of delimited text for the maps of the job: the cells of some columns and the line of each row,
+	// or what is wrong with it; each says whether to go on. Nil: maps are YAML.
+	Table func(name string, text io.Reader, columns []string, each func(line int, cells []string, fault string) bool) error
 	// CheckOnly accepts a job whose required parameters or variables have no value: it is to be checked, not run.
 	CheckOnly bool
 }
@@ -85,11 +88,13 @@ func sourceOf(text []byte) string {
 type decoder struct {
 	options  Options
 	from     string // of the nodes, where they are not the job file's
+	part     part   // that from is
 	lines    []string
 	includes map[string][]string // the lines of files that the job includes
 	job      *engine.Job
 	problems engine.Problems
 	kinds    map[string]paramKind // of the job's parameters
+	mapsUsed map[string]bool      // by an expression; nil: the job has none
 }
 
 // longestQuote is the number of characters that a message quotes of anything.

@@ -31,6 +31,7 @@ func Schema(kinds []engine.StepKind) ([]byte, error) {
 			"params":      object{"type": "object", "additionalProperties": paramSchema(), "description": "Typed inputs, given by --param name=value."},
 			"env":         object{"type": "array", "items": object{"type": "string"}, "description": "Environment variables that expressions may use."},
 			"vars":        object{"type": "object", "additionalProperties": ref("value"), "description": "Named expressions, worked out once for each record. Steps use them as vars.name."},
+			"maps":        object{"type": "object", "additionalProperties": object{"type": "string"}, "description": "Files of old and new names, such as maps/stages.csv with the columns from and to. Steps use them as pick(value, maps.name)."},
 			"fuse":        object{"type": "boolean", "default": false, "description": "true sends changes of one item that follow each other in one command: fewer requests, and robots see one change."},
 			"mode":        object{"enum": []string{"apply", "plan"}, "default": "apply", "description": "What a scheduled job does: plan writes nothing."},
 			"schedule":    scheduleSchema(),

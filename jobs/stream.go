@@ -3,6 +3,7 @@ package jobs
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -347,7 +348,7 @@ func (s *stepper) streamScope() expression.Scope {
 			scope.Planned[id] = m.planned
 		}
 	}
-	scope.Vars = s.varTypes()
+	scope.Vars, scope.Maps = s.varTypes(), slices.Sorted(maps.Keys(s.job.Maps))
 	return scope
 }
 

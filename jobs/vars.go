@@ -50,7 +50,7 @@ func (s *stepper) openVars() {
 	s.views = nil
 	for _, v := range s.vars {
 		view := &varView{variable: v, value: clone(v.value)}
-		trial := &decoder{options: s.options, lines: s.lines, job: s.job}
+		trial := &decoder{options: s.options, lines: s.lines, job: s.job, mapsUsed: s.mapsUsed}
 		trial.compile(placed{view.value, v.node}, s.streamScope(), "")
 		view.faults = trial.problems
 		s.views = append(s.views, view)

@@ -146,7 +146,7 @@ func (d *decoder) root(document *yaml.Node) *node {
 	n := d.convert(document.Content[0])
 	if n.shape != mapping {
 		if d.from != "" {
-			d.fault(n.pos, "write field: value lines", "a file that is included is a mapping of fields, this is %s", n.describe())
+			d.fault(n.pos, d.part.remedy, "%s, this is %s", d.part.what, n.describe())
 			return nil
 		}
 		d.fault(n.pos, "begin with version: 1", "a job is a mapping of keys, this is %s", n.describe())
@@ -160,7 +160,7 @@ func (d *decoder) syntax(err error, lines []string) (index int, mended string, o
 	mark, message := markOf(err)
 	switch {
 	case strings.Contains(message, "no documents") && d.from != "":
-		d.fault(engine.Pos{File: d.from, Line: 1, Column: 1}, "write field: value lines", "the file is empty")
+		d.fault(engine.Pos{File: d.from, Line: 1, Column: 1}, d.part.remedy, "the file is empty")
 		return 0, "", false
 	case strings.Contains(message, "no documents"):
 		d.fault(engine.Pos{Line: 1, Column: 1}, "begin with version: 1", "the file is empty")

@@ -24,7 +24,7 @@ func (s *Import) checkDuplicates(p *engine.Prepare) {
 	for _, fv := range s.Fields {
 		for _, u := range fv.Value.Uses() {
 			switch u.Name {
-			case "row", "params", "env", "now", "last_run", "vars":
+			case "row", "params", "env", "now", "last_run", "vars", "maps":
 			default:
 				p.Problem(fv.Value.Pos, "map it from the row, or use duplicates: fail or first",
 					"duplicates: %s: field %s depends on %s", s.Duplicates, fv.Field.Text, u.Name)

@@ -302,7 +302,7 @@ func FuzzExplain(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, before, after string) {
-		_, err := jobs.Parse("a.yaml", []byte(before+hook+after), jobs.Options{Kinds: steps.All(), CheckSchedule: checkSchedule})
+		_, err := jobs.Parse("a.yaml", []byte(before+hook+after), jobs.Options{Kinds: steps.All(), Table: steps.EachRow, CheckSchedule: checkSchedule})
 		if err == nil {
 			return
 		}

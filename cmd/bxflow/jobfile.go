@@ -28,7 +28,7 @@ func (a *app) loadJob(path string, checkOnly bool) (*engine.Job, error) {
 		return nil, usage("%s is a folder; name one of the job files in it", path)
 	}
 	job, err := jobs.Load(path, jobs.Options{
-		Kinds: steps.All(), Params: params, Getenv: a.getenv, CheckSchedule: checkSchedule, CheckOnly: checkOnly,
+		Kinds: steps.All(), Table: steps.EachRow, Params: params, Getenv: a.getenv, CheckSchedule: checkSchedule, CheckOnly: checkOnly,
 	})
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, usage("%w", err)

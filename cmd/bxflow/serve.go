@@ -102,7 +102,7 @@ func (a *app) parseJob(path string, text []byte) (*engine.Job, error) {
 		return nil, err
 	}
 	return jobs.Parse(path, text, jobs.Options{
-		Kinds: steps.All(), Params: params, Getenv: a.getenv, CheckSchedule: checkSchedule,
+		Kinds: steps.All(), Table: steps.EachRow, Params: params, Getenv: a.getenv, CheckSchedule: checkSchedule,
 	})
 }
 

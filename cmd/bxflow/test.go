@@ -160,7 +160,7 @@ func (a *app) loadTested(path string, test *engine.Test) (*engine.Job, error) {
 	}
 	maps.Copy(params, test.Params)
 	job, err := jobs.Load(path, jobs.Options{
-		Kinds: steps.All(), Params: params,
+		Kinds: steps.All(), Table: steps.EachRow, Params: params,
 		Getenv: func(name string) (string, bool) { return test.Env[name], true },
 	})
 	if err != nil {

@@ -132,6 +132,10 @@ func (a *analysis) unknown(n ast.Node, name string) {
 		a.fault(n, "list them under vars:; steps below a `read` or `select` see them", "there are no variables here")
 		return
 	}
+	if name == nameMaps {
+		a.fault(n, "list them under maps:; steps below a `read` or `select` see them", "there are no maps here")
+		return
+	}
 	if name == namePlan {
 		a.fault(n, "use it under guard:", "there is no plan here")
 		return
@@ -143,6 +147,10 @@ func (a *analysis) unknown(n ast.Node, name string) {
 func (a *analysis) member(n *ast.MemberNode) {
 	use, ok := a.memberOf(n)
 	if ok {
+		if use.Name == nameMaps {
+			a.fault(n, fmt.Sprintf("write pick(value, maps.%s)", use.Member), "maps.%s is a whole map", use.Member)
+			return
+		}
 		if use.Member == "id" && a.scope.Planned[use.Name] {
 			a.fault(n, fmt.Sprintf("let ${{ %s.id }} stand alone or directly inside text", use.Name),
 				"%s.id is not known yet: the item may first be made when the plan is applied", use.Name)
@@ -198,6 +206,8 @@ func (a *analysis) use(n *ast.MemberNode, use Use) {
 				hint = "name it under vars:, above those that use it"
 			}
 			a.fault(n.Property, hint, "unknown variable %q", use.Member)
+		case nameMaps:
+			a.fault(n.Property, hint, "unknown map %q", use.Member)
 		case nameEnv:
 			a.fault(n.Property, "list it under env:", "environment variable %q is not listed", use.Member)
 		default:
@@ -241,7 +251,22 @@ func (a *analysis) call(n *ast.CallNode) {
 		a.usesNow = a.usesNow || f.needsNow
 		a.literals(n, f)
 	}
-	a.all(n.Arguments...)
+	a.all(a.chosen(id.Value, n.Arguments)...)
+}
+
+// chosen takes the map of the job that pick chooses from out of the arguments, the only place where one may stand.
+func (a *analysis) chosen(function string, arguments []ast.Node) []ast.Node {
+	const at = 1
+	if function != namePick || len(arguments) <= at {
+		return arguments
+	}
+	use, ok := a.memberOf(arguments[at])
+	m, plain := arguments[at].(*ast.MemberNode)
+	if !ok || !plain || use.Name != nameMaps {
+		return arguments
+	}
+	a.use(m, use)
+	return slices.Delete(slices.Clone(arguments), at, at+1)
 }
 
 // instead is the remedy for an unknown function: what does the same here, for the commonest ones of spreadsheets, or else
@@ -323,12 +348,17 @@ func (a *analysis) record(name string) *Record {
 	case nameParams:
 		return &Record{Fields: a.scope.Params}
 	case nameEnv:
-		return envRecord(a.scope.Env)
+		return recordOf(a.scope.Env, String)
 	case nameVars:
 		if a.scope.Vars == nil {
 			return nil
 		}
 		return &Record{Fields: a.scope.Vars}
+	case nameMaps:
+		if len(a.scope.Maps) == 0 {
+			return nil
+		}
+		return recordOf(a.scope.Maps, Any)
 	}
 	return itemRecord(a.scope.Items[name])
 }
@@ -352,6 +382,9 @@ func (a *analysis) names() []string {
 	}
 	if a.scope.Vars != nil {
 		names = append(names, nameVars)
+	}
+	if len(a.scope.Maps) > 0 {
+		names = append(names, nameMaps)
 	}
 	if a.scope.Plan != nil {
 		names = append(names, namePlan)

@@ -27,11 +27,15 @@ const (
 	nameParams = "params"
 	nameEnv    = "env"
 	nameVars   = "vars"
+	nameMaps   = "maps"
 	namePlan   = "plan"
 	nameNow    = "now"
 	nameLast   = "last_run"
 	nameNull   = "null"
 )
+
+// namePick is the only function that takes a map of the job.
+const namePick = "pick"
 
 // Compile compiles an expression whose value may be of any type. Its error is [Errors].
 func Compile(source string, scope Scope) (*Program, error) {
@@ -139,13 +143,16 @@ func environment(scope Scope) types.Map {
 		nameNow:    types.TypeOf(time.Time{}),
 		nameLast:   types.Any, // null before the first
 		nameParams: recordType(&Record{Fields: scope.Params}),
-		nameEnv:    recordType(envRecord(scope.Env)),
+		nameEnv:    recordType(recordOf(scope.Env, String)),
 	}
 	if scope.Row != nil {
 		env[nameRow] = recordType(scope.Row)
 	}
 	if scope.Vars != nil {
 		env[nameVars] = recordType(&Record{Fields: scope.Vars})
+	}
+	if len(scope.Maps) > 0 {
+		env[nameMaps] = recordType(recordOf(scope.Maps, Any))
 	}
 	if scope.Plan != nil {
 		env[namePlan] = recordType(scope.Plan)
@@ -166,11 +173,11 @@ func itemRecord(item *Record) *Record {
 	return &Record{Fields: fields, Open: item.Open, Other: item.Other}
 }
 
-// envRecord is the record of the listed environment variables.
-func envRecord(names []string) *Record {
+// recordOf is a record whose members are all of one type.
+func recordOf(names []string, t Type) *Record {
 	fields := make(map[string]Type, len(names))
 	for _, name := range names {
-		fields[name] = String
+		fields[name] = t
 	}
 	return &Record{Fields: fields}
 }
@@ -341,7 +348,7 @@ func CheckName(name string) error {
 	switch name {
 	case "":
 		return fmt.Errorf("%q is empty; use letters, digits and underscores", name)
-	case nameRow, nameParams, nameEnv, nameVars, namePlan, nameNow, nameLast, nameNull,
+	case nameRow, nameParams, nameEnv, nameVars, nameMaps, namePlan, nameNow, nameLast, nameNull,
 		"nil", "true", "false", "not", "and", "or", "in", "let", "if", "else", "matches", "contains", "startsWith", "endsWith":
 		return fmt.Errorf("%q is a word of the expression language; choose another name", name)
 	}

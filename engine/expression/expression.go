@@ -5,8 +5,8 @@
 // with or without ${{ … }} in it, into a [Template]. Both report faults as [Errors], each with its line and column in
 // the text that was given and, where one is known, the remedy. Eval reports one [*Error].
 //
-// An expression sees `row` (or the ids of the steps above it), `params`, `env`, `vars`, `plan` (guards only), `now` (the frozen
-// time, written `now` or `now()`), `null`, and the functions of [Functions]. A record is used by naming one of its
+// An expression sees `row` (or the ids of the steps above it), `params`, `env`, `vars`, `maps` (as what pick chooses from), `plan`
+// (guards only), `now` (the frozen time, written `now` or `now()`), `null`, and the functions of [Functions]. A record is used by naming one of its
 // members, `row.cpf` or `row["e mail"]`, never as a whole, so that [Program.Uses] is complete. Methods, ranges beyond
 // [MaxRange], predicates nested deeper than two, and text over [MaxText] bytes are refused: an expression cannot run
 // long, grow large, or reach anything that its scope does not name.
@@ -83,12 +83,13 @@ type Scope struct {
 	Params  map[string]Type
 	Env     []string        // names of environment variables that the job lists
 	Vars    map[string]Type // the job's variables; nil: there are none
+	Maps    []string        // names of the maps that the job has in files
 	Plan    *Record         // the plan's figures; nil everywhere but in guards
 }
 
 // Env holds the values of one evaluation: "now" (a [time.Time]; its location is the zone of dates), "last_run" (the same, or
 // nil), "row", "params",
-// "env", "vars", "plan" and one entry for each step id, each of them a map[string]any or map[string]string. A step that holds
+// "env", "vars", "maps" (a map[string]*[Map]), "plan" and one entry for each step id, each of them a map[string]any or map[string]string. A step that holds
 // no item for this record has no entry. The "id" of an item that does not exist yet is a [Ref]. A variable that could not be worked out is an error.
 type Env map[string]any
 

@@ -1,11 +1,6 @@
 package expression
 
-import (
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
-)
+import "fmt"
 
 // FunctionDoc describes a function that expressions may call.
 type FunctionDoc struct {
@@ -87,8 +82,8 @@ func valueFunctions() []function {
 		},
 		{
 			doc: FunctionDoc{
-				"pick", "pick(value, choices, fallback?)",
-				"What a map has for the value, in any case; a value that it has not is an error, or gives the fallback.",
+				namePick, "pick(value, choices, fallback?)",
+				"What a map has for the value, or for each of a list, in any case; a value that it has not is an error, or gives the fallback.",
 				`pick("new", {"New": "Novo", "Won": "Ganho"}) gives "Novo"`,
 			},
 			min: 2, max: 3, types: []any{new(func(any, any) any), new(func(any, any, any) any)},
@@ -129,31 +124,6 @@ func fileAt(args ...any) (any, error) {
 		return "", err
 	}
 	return File{Path: clean(path)}, nil
-}
-
-// pick looks a value up in a map. A blank value stays blank.
-func pick(args ...any) (any, error) {
-	choices, ok := args[1].(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("pick needs a map to choose from, such as {\"New\": \"Novo\"}, not %T", args[1])
-	}
-	if isBlank(args[0]) {
-		return "", nil
-	}
-	name := strings.TrimSpace(fmt.Sprint(args[0]))
-	if v, ok := choices[name]; ok {
-		return v, nil
-	}
-	keys := slices.Sorted(maps.Keys(choices))
-	for _, key := range keys {
-		if strings.EqualFold(strings.TrimSpace(key), name) {
-			return choices[key], nil
-		}
-	}
-	if len(args) == 3 {
-		return args[2], nil
-	}
-	return nil, fmt.Errorf("there is nothing to pick for %q; %s", name, Suggest(name, keys))
 }
 
 // builtins are the functions of expr-lang that are left in: all that is pure, bounded and of use for a row.

@@ -244,3 +244,67 @@ func TestDate_usesTheZoneOfNow(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestPick_fromAMapOfTheJob(t *testing.T) {
+	t.Parallel()
+	stages := expression.NewMap("stages", "maps/stages.csv")
+	for i, pair := range [][2]string{{"New ", " Novo"}, {"In  progress", "Em andamento"}, {"012", "17"}, {"7", "Seven"}, {"Undecided", " "}} {
+		if first := stages.Add(pair[0], pair[1], i+2); first != 0 {
+			t.Fatalf("%q is taken for line %d", pair[0], first)
+		}
+	}
+	if first := stages.Add("in progress", "x", 9); first != 3 {
+		t.Errorf("a key that is there is found in line %d, want 3", first)
+	}
+	scope, env := sampleScope(), sampleEnv()
+	scope.Maps = []string{"stages"}
+	env["maps"] = map[string]*expression.Map{"stages": stages}
+	tests := map[string]struct {
+		want  any
+		fault string
+	}{
+		`pick("new", maps.stages)`:                               {want: "Novo"},
+		`pick("IN PROGRESS", maps["stages"])`:                    {want: "Em andamento"},
+		`pick("012", maps.stages)`:                               {want: "17"},
+		`pick(7, maps.stages)`:                                   {want: "Seven"},
+		`pick(7.0, maps.stages)`:                                 {want: "Seven"},
+		`pick("", maps.stages)`:                                  {want: ""},
+		`pick("x", maps.stages, "Other")`:                        {want: "Other"},
+		`pick(["New", "012"], maps.stages)`:                      {want: []any{"Novo", "17"}},
+		`pick(split("New;7", ";"), maps.stages)`:                 {want: []any{"Novo", "Seven"}},
+		`map(card.tags, pick(#, maps.stages, "-"))`:              {want: []any{"-", "-"}},
+		`row.n == "3" ? pick(row.n, maps.stages, 1) : omit()`:    {want: int64(1)},
+		`pick(12, maps.stages)`:                                  {fault: `maps.stages has nothing for "12"; add a line to maps/stages.csv, which has "012"`},
+		`pick("zzz", maps.stages)`:                               {fault: `maps.stages has nothing for "zzz"; add a line to maps/stages.csv`},
+		`pick("undecided", maps.stages, "Other")`:                {fault: `maps.stages leaves open what "Undecided" becomes; fill it in at maps/stages.csv:6`},
+		`pick("New", maps.stage)`:                                {fault: `1:18: unknown map "stage"; did you mean "stages"?`},
+		`maps.stages`:                                            {fault: "maps.stages is a whole map; write pick(value, maps.stages)"},
+		`maps.stages["New"]`:                                     {fault: "maps.stages is a whole map"},
+		`default(maps.stages, "")`:                               {fault: "maps.stages is a whole map"},
+		`pick(maps.stages, maps.stages)`:                         {fault: "maps.stages is a whole map"},
+		`pick("New", maps)`:                                      {fault: `"maps" is a whole record; name one of its members, like maps.stages`},
+		`pick("New", row.n == "1" ? maps.stages : {"New": "a"})`: {fault: "maps.stages is a whole map"},
+	}
+	for source, test := range tests {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			p, err := expression.Compile(source, scope)
+			var got any
+			if err == nil {
+				got, err = p.Eval(env)
+			}
+			if test.fault != "" {
+				wantFault(t, err, test.fault)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	_, err := expression.Compile(`pick("New", maps.stages)`, sampleScope())
+	wantFault(t, err, "there are no maps here; list them under maps:")
+}

@@ -36,7 +36,7 @@ func (p *Program) Ref() (step string, ok bool) {
 		return "", false
 	}
 	switch p.direct.Name {
-	case nameRow, nameParams, nameEnv, nameVars, namePlan:
+	case nameRow, nameParams, nameEnv, nameVars, nameMaps, namePlan:
 		return "", false
 	}
 	return p.direct.Name, true
@@ -163,6 +163,8 @@ func member(env Env, use Use) (any, *Error) {
 	case map[string]any:
 		value, ok = record[use.Member]
 	case map[string]string:
+		value, ok = record[use.Member]
+	case map[string]*Map:
 		value, ok = record[use.Member]
 	}
 	if fault, failed := value.(error); failed {
@@ -298,7 +300,7 @@ func describe(value any) string {
 		return "the id of an item that does not exist yet"
 	case []any, []string, []int:
 		return "a list"
-	case map[string]any, map[string]string:
+	case map[string]any, map[string]string, *Map:
 		return "a map"
 	}
 	return fmt.Sprintf("a %T", value)

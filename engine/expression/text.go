@@ -224,17 +224,9 @@ func join(args ...any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var elements []any
-	switch list := args[0].(type) {
-	case nil:
-	case []any:
-		elements = list
-	case []string:
-		for _, s := range list {
-			elements = append(elements, s)
-		}
-	default:
-		return nil, fmt.Errorf("join takes a list, not %s", describe(list))
+	elements, ok := elementsOf(args[0])
+	if !ok && args[0] != nil {
+		return nil, fmt.Errorf("join takes a list, not %s", describe(args[0]))
 	}
 	var b strings.Builder
 	for _, element := range elements {
@@ -275,4 +267,18 @@ func hash(args ...any) (any, error) {
 	}
 	const size = 8
 	return hex.EncodeToString(sum.Sum(nil)[:size]), nil
+}
+
+// elementsOf gives the elements of a list.
+func elementsOf(value any) (elements []any, ok bool) {
+	switch list := value.(type) {
+	case []any:
+		return list, true
+	case []string:
+		for _, s := range list {
+			elements = append(elements, s)
+		}
+		return elements, true
+	}
+	return nil, false
 }
