@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 
@@ -140,6 +142,44 @@ func nameOf(c *Catalog, e *Entity, f *Field, v any) (any, error) {
 	return names, nil
 }
 
+// ValueNames are the names of all that a field may hold, as expressions of a job
+// have them that reads this portal: list values, stages, categories, or people by
+// their e-mail addresses. It is empty for other fields.
+func (c *Catalog) ValueNames(e *Entity, f *Field) []Option { return slices.Collect(c.valueNames(e, f)) }
+
+func (c *Catalog) valueNames(e *Entity, f *Field) iter.Seq[Option] {
+	return func(yield func(Option) bool) {
+		switch {
+		case f.Type == FieldUser || f.Type == FieldEmployee:
+			for _, u := range c.Users {
+				if !yield(Option{ID: strconv.FormatInt(u.ID, 10), Name: cmp.Or(u.Email, u.Name)}) {
+					return
+				}
+			}
+		case f.Type == FieldCategory:
+			for _, category := range e.Categories {
+				if !yield(Option{ID: strconv.Itoa(category.ID), Name: category.Name}) {
+					return
+				}
+			}
+		case f.Name == "stageId":
+			for _, category := range e.Categories {
+				for _, stage := range category.Stages {
+					if !yield(Option{ID: stage.ID, Name: stage.Name}) {
+						return
+					}
+				}
+			}
+		default:
+			for _, o := range f.Options {
+				if !yield(o) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // nameOfOne refuses an id without a name: the same id may be something else on
 // the portal that the job writes to.
 func nameOfOne(c *Catalog, e *Entity, f *Field, v any) (string, error) {
@@ -147,35 +187,9 @@ func nameOfOne(c *Catalog, e *Entity, f *Field, v any) (string, error) {
 		return "", nil
 	}
 	id := fmt.Sprint(v)
-	switch {
-	case f.Type == FieldUser || f.Type == FieldEmployee:
-		for _, u := range c.Users {
-			if strconv.FormatInt(u.ID, 10) == id {
-				if u.Email != "" {
-					return u.Email, nil
-				}
-				return u.Name, nil
-			}
-		}
-	case f.Type == FieldCategory:
-		for _, category := range e.Categories {
-			if strconv.Itoa(category.ID) == id {
-				return category.Name, nil
-			}
-		}
-	case f.Name == "stageId":
-		for _, category := range e.Categories {
-			for _, stage := range category.Stages {
-				if stage.ID == id {
-					return stage.Name, nil
-				}
-			}
-		}
-	default:
-		for _, o := range f.Options {
-			if o.ID == id {
-				return o.Name, nil
-			}
+	for o := range c.valueNames(e, f) {
+		if o.ID == id {
+			return o.Name, nil
 		}
 	}
 	return "", fmt.Errorf("%s has no name on its portal", id)

@@ -62,7 +62,7 @@ func addCommands(root *cobra.Command, a *app) {
 			newValidateCommand(a), newTestCommand(a), newPlanCommand(a), newRunCommand(a), newApplyCommand(a), newResumeCommand(a), newRetryCommand(a), newUndoCommand(a), newRunsCommand(a), newShowCommand(a),
 		}},
 		{"Schedules:", []*cobra.Command{newServeCommand(a), newScheduleCommand(a)}},
-		{"Portals:", []*cobra.Command{newPortalCommand(a), newExportCommand(a), newCallCommand(a), newSandboxCommand(a)}},
+		{"Portals:", []*cobra.Command{newPortalCommand(a), newMapCommand(a), newExportCommand(a), newCallCommand(a), newSandboxCommand(a)}},
 		{"Other:", []*cobra.Command{newSchemaCommand(a), newVersionCommand(a)}},
 	}
 	for _, g := range groups {

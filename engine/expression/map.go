@@ -102,18 +102,18 @@ func NewMap(name, file string) *Map {
 // Add adds a line of the file. A blank value is one that is still to be decided: to pick it is an error. Where the map has the
 // key already, nothing is added and the line that has it is returned, else 0.
 func (m *Map) Add(key, value string, line int) (first int) {
-	if e, twice := m.entries[folded(key)]; twice {
+	if e, twice := m.entries[Fold(key)]; twice {
 		return e.line
 	}
-	m.entries[folded(key)] = mapEntry{strings.TrimSpace(key), strings.TrimSpace(value), line}
+	m.entries[Fold(key)] = mapEntry{strings.TrimSpace(key), strings.TrimSpace(value), line}
 	return 0
 }
 
-// folded is what keys that are equal have in common.
-func folded(key string) string { return strings.ToLower(strings.Join(strings.Fields(key), " ")) }
+// Fold is what names that are equal have in common.
+func Fold(name string) string { return strings.ToLower(strings.Join(strings.Fields(name), " ")) }
 
 func (m *Map) pick(value string) (any, bool, error) {
-	e, ok := m.entries[folded(value)]
+	e, ok := m.entries[Fold(value)]
 	if ok && e.value == "" {
 		return nil, true, fmt.Errorf("maps.%s leaves open what %q becomes; fill it in at %s:%d", m.name, e.key, m.file, e.line)
 	}
@@ -128,7 +128,7 @@ func (m *Map) lacks(value string) error {
 		for _, folded := range keys(m.entries) {
 			known = append(known, m.entries[folded].key)
 		}
-		if best, ok := nearest(value, known); ok {
+		if best, ok := Nearest(value, known); ok {
 			hint = fmt.Sprintf(", which has %q", best)
 		}
 	}

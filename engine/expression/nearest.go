@@ -11,7 +11,7 @@ import (
 func Suggest(name string, known []string) string {
 	const few = 8
 	slices.Sort(known)
-	if best, ok := nearest(name, known); ok {
+	if best, ok := Nearest(name, known); ok {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	switch {
@@ -23,9 +23,9 @@ func Suggest(name string, known []string) string {
 	return fmt.Sprintf("there is %s and %d more", strings.Join(known[:few], ", "), len(known)-few)
 }
 
-// nearest finds the known name with the smallest edit distance, upper and lower case being equal, if it is a likely
+// Nearest finds the known name with the smallest edit distance, upper and lower case being equal, if it is a likely
 // misspelling: at most a third of the name differs. Failing that, a name of which one is the beginning of the other.
-func nearest(name string, known []string) (string, bool) {
+func Nearest(name string, known []string) (string, bool) {
 	limit := (len([]rune(name)) + 1) / 3
 	best, found := "", false
 	for _, k := range known {
