@@ -32,12 +32,13 @@ type config struct {
 //	  app:
 //	    url: https://host/rest/
 //	    oauth: {client_id: local.1}
-//	  copy: {url: "sandbox:copy", empty: true}
+//	  copy: {url: "sandbox:copy", empty: true, names: pt}
 type portalConfig struct {
 	URL    string            `yaml:"url"`
 	Plan   string            `yaml:"plan"`
 	Limits map[string]string `yaml:"limits"`
 	Empty  bool              `yaml:"empty"` // a built-in sandbox begins without items
+	Names  string            `yaml:"names"` // of its stages, lists and options: pt; empty: English
 	OAuth  *oauthConfig      `yaml:"oauth"`
 }
 
@@ -65,6 +66,27 @@ func (p *portalConfig) UnmarshalYAML(node *yaml.Node) error {
 	}
 	*p = portalConfig(d)
 	return nil
+}
+
+// The seeds of a built-in sandbox.
+const (
+	seedDemo  = "demo"
+	seedEmpty = "empty"
+)
+
+// seed is what a built-in sandbox begins with; nil is one without a description.
+func (p *portalConfig) seed() string {
+	seed := seedDemo
+	switch {
+	case p == nil:
+		return seed
+	case p.Empty:
+		seed = seedEmpty
+	}
+	if p.Names != "" {
+		seed += ",names=" + p.Names
+	}
+	return seed
 }
 
 // findPortal looks a portal up in the bxflow.yaml of a folder, then in those of

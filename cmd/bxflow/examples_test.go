@@ -168,6 +168,51 @@ func TestExample_rowsThatFail(t *testing.T) {
 	}
 }
 
+// TestExample_migrationOfWhatChanged edits items of the old portal between two
+// runs. The second carries those alone, under the names of the new portal, and
+// says which name its maps lack.
+func TestExample_migrationOfWhatChanged(t *testing.T) {
+	t.Parallel()
+	dir := exampleDir(t)
+	job := filepath.Join("examples", "migrate", "migrate.yaml")
+	bxflow(t, dir, exitDone, "run", job, "--yes", "--quiet")
+	if out := bxflow(t, dir, exitDone, "plan", job); !strings.Contains(out, "\n0 rows,") {
+		t.Errorf("the old portal is read again:\n%s", out)
+	}
+	edit := func(id string, fields ...string) {
+		t.Helper()
+		args := []string{"call", "crm.item.update", "entityTypeId=128", "id=" + id, "--portal", "sandbox:old", "--quiet"}
+		bxflow(t, dir, exitDone, append(args, fields...)...)
+	}
+	edit("2", "fields[stageId]=DT128_42:CLIENT", "fields[ufCrm41_1737980412420]=86", "fields[ufCrm41_1737980500010][0]=87")
+	out := bxflow(t, dir, exitDone, "run", job, "--yes", "--format", "json")
+	if n := written(t, out); n != 2 { // the fields and the stage
+		t.Errorf("the second run wrote %d changes, want 2: %s", n, out)
+	}
+	card := bxflow(t, dir, exitDone, "portal", "item", "Onboarding", "2", "--portal", "sandbox:new")
+	for _, want := range []string{"old-2", "Aguardando", "Alta", "Telefone"} {
+		if !strings.Contains(card, want) {
+			t.Errorf("the card on the new portal lacks %q:\n%s", want, card)
+		}
+	}
+
+	path := filepath.Join(dir, "examples", "migrate", "maps", "stages.csv")
+	stages, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, strings.Replace(string(stages), "Lost,Perdido\n", "Won,\n", 1))
+	if out := bxflow(t, dir, exitUsage, "plan", job); out != "" {
+		t.Errorf("a name that is there twice is taken: %s", out)
+	}
+	writeFile(t, path, strings.Replace(string(stages), "Lost,Perdido\n", "", 1))
+	edit("3", "fields[stageId]=DT128_42:FAIL")
+	out = bxflow(t, dir, exitPartial, "run", job, "--yes")
+	if want := `maps.stages has nothing for "Lost"; add a line to maps/stages.csv`; !strings.Contains(out, want) {
+		t.Errorf("%q is not in\n%s", want, out)
+	}
+}
+
 // exampleDir is a folder with a copy of the examples.
 func exampleDir(t *testing.T) string {
 	t.Helper()

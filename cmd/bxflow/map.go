@@ -106,6 +106,8 @@ func (a *app) writeMap(l report.List, out string) error {
 		return l.JSON(a.stdout)
 	case out == "":
 		return l.CSV(a.stdout)
+	case a.flags.format == "json":
+		return usage("--format json: the file of a map is CSV; leave out --format or --out")
 	}
 	var b bytes.Buffer
 	if err := l.CSV(&b); err != nil {

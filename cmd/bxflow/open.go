@@ -80,8 +80,8 @@ func (a *app) openSandbox(t target) (*sandbox.Portal, error) {
 	options := sandbox.Defaults()
 	options.Rate, options.Burst = t.limits.Rate, int(t.limits.Burst)
 	options.OperatingLimit, options.OperatingWindow, options.RequestLimit = t.limits.Operating, t.limits.Window, t.limits.Request
-	if t.empty {
-		options.Seed = "empty"
+	if t.seed != "" {
+		options.Seed = t.seed
 	}
 	if name := sandboxName(t.sandbox); name != "" || t.sandbox == wordSandbox {
 		dir, err := a.stateDir()

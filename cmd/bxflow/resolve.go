@@ -27,7 +27,7 @@ type target struct {
 	address portal.Address
 	app     *portal.Application // that calls it; nil: a webhook
 	limits  portal.Limits
-	empty   bool // a sandbox begins without items
+	seed    string // what a sandbox begins with; empty: the demo
 }
 
 // key tells one open portal from another.
@@ -89,7 +89,7 @@ func (a *app) locate(value, dir string) (target, *portalConfig, error) {
 		return target{}, nil, err
 	}
 	if isSandbox(raw) {
-		return target{ref: value, sandbox: raw, empty: described != nil && described.Empty}, described, nil
+		return target{ref: value, sandbox: raw, seed: described.seed()}, described, nil
 	}
 	if described != nil && described.OAuth != nil {
 		t, err := a.application(value, raw, *described.OAuth)

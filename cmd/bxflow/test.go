@@ -126,7 +126,7 @@ func (a *app) testJob(ctx context.Context, path string, test *engine.Test) (prob
 	}
 	limits := portal.CloudLimits()
 	limits.Rate, limits.Operating = 0, 0
-	s, err := a.newSession(target{ref: wordMemory, sandbox: wordMemory, limits: limits, empty: true})
+	s, err := a.newSession(target{ref: wordMemory, sandbox: wordMemory, limits: limits, seed: seedEmpty})
 	if err != nil {
 		return nil, err
 	}

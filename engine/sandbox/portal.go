@@ -21,6 +21,7 @@ import (
 type Options struct {
 	// Seed names the contents: "demo" (also the empty text), "empty", or
 	// "demo,contacts=10000,items=50000". Contents come from a fixed seed.
+	// names=pt after the comma gives stages, lists and options Portuguese names.
 	Seed string
 
 	// Rate is how many requests leave the bucket in a second; 0 switches it off.

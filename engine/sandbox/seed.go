@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +12,18 @@ type seedSpec struct {
 	items              bool // false: people, lists, types and fields only
 	contacts, cards    int64
 	companies, records int64
+	names              map[string]string // what names are there; those that it lacks stay
+}
+
+// word is what a name is on the portal.
+func (spec seedSpec) word(name string) string { return cmp.Or(spec.names[name], name) }
+
+// worded is a list as it is called on the portal.
+func (spec seedSpec) worded(list seedList) seedList {
+	for i := range list.entries {
+		list.entries[i].name = spec.word(list.entries[i].name)
+	}
+	return list
 }
 
 // Sizes of the demo seed, and the most that it can be told to make.
@@ -21,26 +34,30 @@ const (
 	maxSeed      = 5_000_000
 )
 
-// parseSeed reads "demo", "empty" or "demo,contacts=10000,items=50000".
+// parseSeed reads "demo", "empty", "demo,contacts=10000,items=50000" or, with
+// names in another language, "empty,names=pt".
 func parseSeed(text string) (seedSpec, error) {
 	name, rest, _ := strings.Cut(text, ",")
+	spec := seedSpec{items: true, contacts: demoContacts, cards: demoCards, companies: demoRecords, records: demoRecords}
 	switch strings.TrimSpace(name) {
 	case "empty":
-		if rest != "" {
-			return seedSpec{}, fmt.Errorf("seed: %q; empty takes no sizes", text)
-		}
-		return seedSpec{}, nil
+		spec = seedSpec{}
 	case "demo", "":
 	default:
 		return seedSpec{}, fmt.Errorf("seed: %q is neither demo nor empty", name)
 	}
-	spec := seedSpec{items: true, contacts: demoContacts, cards: demoCards, companies: demoRecords, records: demoRecords}
 	for part := range strings.SplitSeq(rest, ",") {
 		key, val, _ := strings.Cut(strings.TrimSpace(part), "=")
 		n, err := strconv.ParseInt(val, 10, 64)
 		switch {
 		case key == "" && val == "":
 			continue
+		case key == "names" && val == "pt":
+			spec.names = portuguese()
+		case key == "names":
+			return seedSpec{}, fmt.Errorf("seed: names=%q; there is pt", val)
+		case !spec.items:
+			return seedSpec{}, fmt.Errorf("seed: %q; empty takes no sizes", text)
 		case err != nil || n < 0 || n > maxSeed:
 			return seedSpec{}, fmt.Errorf("seed: %s=%q is not a number from 0 to %d", key, val, maxSeed)
 		case key == "contacts":
@@ -60,10 +77,10 @@ func (s *store) fill(spec seedSpec) {
 	s.log.identity(s)
 	s.seedPeople()
 	for _, list := range seedLists() {
-		s.seedStatuses(list, 0)
+		s.seedStatuses(spec.worded(list), 0)
 	}
-	s.seedPipelines()
-	s.seedFields()
+	s.seedPipelines(spec)
+	s.seedFields(spec)
 	if spec.items {
 		s.seedItems(spec)
 	}
@@ -103,7 +120,7 @@ const (
 	onboardingEntity = 128
 )
 
-func (s *store) seedPipelines() {
+func (s *store) seedPipelines(spec seedSpec) {
 	const made = seedEpoch
 	features := map[string]bool{}
 	for _, name := range processFeatures() {
@@ -120,12 +137,13 @@ func (s *store) seedPipelines() {
 		{ID: clientsCategory, EntityTypeID: onboardingEntity, Name: "Clients", Sort: 100, Default: true},
 		{ID: partnersCategory, EntityTypeID: onboardingEntity, Name: "Partners", Sort: 200},
 	} {
+		c.Name = spec.word(c.Name)
 		s.categories.put(c.ID, c)
 	}
-	s.seedStatuses(stageList("DEAL_STAGE_1", "Renewals stages", "C1:"), dealExtraCategory)
-	s.seedStatuses(invoiceStageList("SMART_INVOICE_STAGE_3", "DT31_3"), invoiceCategory)
-	s.seedStatuses(processStageList("DYNAMIC_128_STAGE_42", "Onboarding stages (Clients)", "DT128_42"), clientsCategory)
-	s.seedStatuses(processStageList("DYNAMIC_128_STAGE_43", "Onboarding stages (Partners)", "DT128_43"), partnersCategory)
+	s.seedStatuses(spec.worded(stageList("DEAL_STAGE_1", "Renewals stages", "C1:")), dealExtraCategory)
+	s.seedStatuses(spec.worded(invoiceStageList("SMART_INVOICE_STAGE_3", "DT31_3")), invoiceCategory)
+	s.seedStatuses(spec.worded(processStageList("DYNAMIC_128_STAGE_42", "Onboarding stages (Clients)", "DT128_42")), clientsCategory)
+	s.seedStatuses(spec.worded(processStageList("DYNAMIC_128_STAGE_43", "Onboarding stages (Partners)", "DT128_43")), partnersCategory)
 }
 
 // processFeatures are the switches of a smart process (crm.type.list).
@@ -140,12 +158,12 @@ func processFeatures() []string {
 
 // seedFields makes the custom fields: one of every type on Onboarding, and one
 // of every way that a name is turned into camelCase.
-func (s *store) seedFields() {
+func (s *store) seedFields(spec seedSpec) {
 	const onboarding = "CRM_41"
 	choices := func(names ...string) []fieldOption {
 		var list []fieldOption
 		for i, n := range names {
-			list = append(list, fieldOption{Value: n, Sort: int64(i+1) * 100})
+			list = append(list, fieldOption{Value: spec.word(n), Sort: int64(i+1) * 100})
 		}
 		return list
 	}
