@@ -10,7 +10,9 @@ type Test struct {
 	Now    time.Time        // zero: the present time
 	Rows   map[string][]Row // by id of the read that they stand for
 	Given  []*StepSpec      // make the items that are on the portal before
-	Expect []Expectation
+	// Elsewhere make those on the other portals that the job reads, by name.
+	Elsewhere map[string][]*StepSpec
+	Expect    []Expectation
 }
 
 // Row is a row of a test: its cells in the order of the job file.

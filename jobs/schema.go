@@ -138,6 +138,10 @@ func testSchema(kinds []engine.StepKind) object {
 			"env":    object{"type": "object", "additionalProperties": ref("word"), "description": "Values of environment variables. Others are blank."},
 			"now":    object{"type": "string", "description": "The day, or the time, on which the test takes place: 2026-11-23 or 2026-11-23T10:00:00Z."},
 			"portal": object{"type": "array", "items": object{"anyOf": given}, "description": "Items that are there before: steps of the verb create."},
+			"portals": object{
+				"type": "object", "additionalProperties": object{"type": "array", "items": object{"anyOf": given}},
+				"description": "Items on the other portals that the job reads, by the portal's name.",
+			},
 			"rows": object{
 				"description": "The rows of the job's read; of several, by the id of each.",
 				"anyOf":       []object{rows, {"type": "object", "additionalProperties": rows}},

@@ -44,7 +44,7 @@ func (d *decoder) tests(n *node) {
 
 // test reads one test.
 func (d *decoder) test(n *node) *engine.Test {
-	parts, ok := d.entries(n, "a test", []string{"name", "params", "env", "now", "portal", "rows", "expect"})
+	parts, ok := d.entries(n, "a test", []string{"name", "params", "env", "now", "portal", "portals", "rows", "expect"})
 	if !ok {
 		return nil
 	}
@@ -60,6 +60,7 @@ func (d *decoder) test(n *node) *engine.Test {
 	}
 	t.Now = d.testNow(parts["now"])
 	t.Given = d.portalItems(parts["portal"])
+	t.Elsewhere = d.otherItems(parts["portals"])
 	t.Rows = d.testRows(parts["rows"])
 	switch expect := parts["expect"]; {
 	case expect == nil:
@@ -157,6 +158,25 @@ func (d *decoder) portalItems(n *node) []*engine.StepSpec {
 		s.step(item)
 	}
 	return s.stream.Steps
+}
+
+// otherItems reads the steps that make the items on the other portals that the job reads.
+func (d *decoder) otherItems(n *node) map[string][]*engine.StepSpec {
+	if n == nil || n.faulty {
+		return nil
+	}
+	if n.shape != mapping {
+		d.fault(n.pos, "write the name of one, and `- create: contact` below it", "portals of a test is a mapping of names, not %s", n.describe())
+		return nil
+	}
+	items := make(map[string][]*engine.StepSpec, len(n.pairs))
+	for _, p := range n.pairs {
+		if read := d.job.Elsewhere(); !slices.Contains(read, p.key.Text) {
+			d.fault(p.key.Pos, expression.Suggest(p.key.Text, read), "the job reads no portal %q", p.key.Text)
+		}
+		items[p.key.Text] = d.portalItems(p.value)
+	}
+	return items
 }
 
 // testRows reads the rows that stand for those of the job's reads.

@@ -18,6 +18,7 @@ import (
 	"github.com/bxflow/bxflow/engine/journal"
 	"github.com/bxflow/bxflow/engine/portal"
 	"github.com/bxflow/bxflow/engine/report"
+	"github.com/bxflow/bxflow/engine/sandbox"
 	"github.com/bxflow/bxflow/jobs"
 	"github.com/bxflow/bxflow/steps"
 )
@@ -49,7 +50,13 @@ expected is create, update, move, delete, invalid, conflict, unchanged or skip,
 with the step's id. All must be listed but what is unchanged or skipped. params,
 env and now set what the job gets; variables that are not set are blank. Ids of
 items that the plan makes are written as the step that makes them: contactId:
-client. Exit code 3 says that a test failed.`,
+client. Exit code 3 says that a test failed.
+
+Of a job that reads another portal, its items are given by the portal's name:
+
+      portals: {old: [{create: deal, fields: {title: Website}}]}
+
+A portal that is a sandbox in bxflow.yaml has that one's names here, too.`,
 		Example: `  bxflow test onboarding.yaml
   bxflow test jobs/ --format json`,
 		Args: cobra.MinimumNArgs(1),
@@ -124,32 +131,73 @@ func (a *app) testJob(ctx context.Context, path string, test *engine.Test) (prob
 	if err != nil {
 		return asProblems(path, err)
 	}
-	limits := portal.CloudLimits()
-	limits.Rate, limits.Operating = 0, 0
-	s, err := a.newSession(target{ref: wordMemory, sandbox: wordMemory, limits: limits, seed: seedEmpty})
+	dir, err := os.MkdirTemp("", "bxflow-test-")
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "bxflow-test-")
-	if err != nil {
-		return nil, errors.Join(err, s.box.Close())
-	}
-	defer func() { err = errors.Join(err, s.box.Close(), os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	j, err := journal.Open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, j.Close()) }()
-	t := &trial{app: a, session: s, journal: j, test: test, now: test.Now}
+	t := &trial{app: a, journal: j, test: test, now: test.Now, elsewhere: map[string]engine.Elsewhere{}}
+	defer func() { err = errors.Join(err, t.close()) }()
 	if t.now.IsZero() {
 		t.now = time.Now()
 	}
-	err = t.fill(ctx, job.File)
+	err = t.open(ctx, job)
 	if err == nil {
 		err = t.compare(ctx, job)
 	}
 	more, err := asProblems(path, err)
 	return append(t.problems, more...), err
+}
+
+// open makes the portals of the test, with the items that it has there.
+func (t *trial) open(ctx context.Context, job *engine.Job) (err error) {
+	if t.session, err = t.portal(ctx, job, job.Portal, t.test.Given); err != nil {
+		return err
+	}
+	for _, name := range job.Elsewhere() {
+		s, err := t.portal(ctx, job, name, t.test.Elsewhere[name])
+		if err != nil {
+			return err
+		}
+		t.elsewhere[name] = engine.Elsewhere{Catalogue: s, Reader: s}
+	}
+	return nil
+}
+
+// portal makes a sandbox that stands for a portal of the job, with some items. It
+// has the names of the sandbox that bxflow.yaml describes.
+func (t *trial) portal(ctx context.Context, job *engine.Job, name string, items []*engine.StepSpec) (*session, error) {
+	like := portalConfig{Empty: true}
+	if name != "" && !isSandbox(name) {
+		described, _, err := findPortal(name, job.Dir)
+		if err != nil {
+			return nil, err
+		}
+		if described != nil && isSandbox(described.URL) {
+			like.Names = described.Names
+		}
+	}
+	limits := portal.CloudLimits()
+	limits.Rate, limits.Operating = 0, 0
+	s, err := t.newSession(target{ref: wordMemory, sandbox: wordMemory, limits: limits, seed: like.seed()})
+	if err != nil {
+		return nil, err
+	}
+	t.boxes = append(t.boxes, s.box)
+	return s, t.fill(ctx, s, job.File, items)
+}
+
+// close closes the portals of the test.
+func (t *trial) close() (err error) {
+	for _, box := range t.boxes {
+		err = errors.Join(err, box.Close())
+	}
+	return err
 }
 
 // loadTested reads a test's job with what the test gives it.
@@ -179,44 +227,46 @@ func (a *app) loadTested(path string, test *engine.Test) (*engine.Job, error) {
 // trial is one test under way.
 type trial struct {
 	*app
-	session  *session
-	journal  *journal.Journal
-	test     *engine.Test
-	now      time.Time // of the test
-	catalog  *engine.Catalog
-	problems engine.Problems
+	session   *session                    // of the portal that the job writes to
+	elsewhere map[string]engine.Elsewhere // the others
+	boxes     []*sandbox.Portal           // all of them
+	journal   *journal.Journal
+	test      *engine.Test
+	now       time.Time // of the test
+	catalog   *engine.Catalog
+	problems  engine.Problems
 }
 
-// plan plans a job on the test's portal. A broken guard is a problem of the test.
-func (t *trial) plan(ctx context.Context, job *engine.Job, now time.Time) (*journal.Plan, error) {
+// plan plans a job on a portal of the test. A broken guard is a problem of the test.
+func (t *trial) plan(ctx context.Context, s *session, job *engine.Job, now time.Time) (*journal.Plan, error) {
 	draft, err := t.journal.NewDraft(ctx)
 	if err != nil {
 		return nil, err
 	}
 	header, err := engine.Plan(ctx, engine.PlanOptions{
-		Job: job, PortalRef: wordMemory, Catalogue: t.session, Reader: t.session, Gauge: t.session, Draft: draft, Now: now,
+		Job: job, PortalRef: wordMemory, Catalogue: s, Reader: s, Elsewhere: t.elsewhere, Gauge: s, Draft: draft, Now: now,
 	})
 	if guard, broken := errors.AsType[*engine.GuardError](err); broken {
 		t.fault(t.test.Name.Pos, "", "%v", guard)
 	} else if err != nil {
 		return nil, errors.Join(err, draft.Discard(context.WithoutCancel(ctx)))
 	}
-	if t.catalog, err = t.session.Catalog(ctx, header.Needs); err != nil {
+	if t.catalog, err = s.Catalog(ctx, header.Needs); err != nil {
 		return nil, err
 	}
 	return t.journal.Plan(ctx, header.ID)
 }
 
-// fill makes the items that the test has on its portal.
-func (t *trial) fill(ctx context.Context, file string) error {
-	if t.test.Given == nil {
+// fill makes the items that the test has on a portal.
+func (t *trial) fill(ctx context.Context, s *session, file string, items []*engine.StepSpec) error {
+	if items == nil {
 		return nil
 	}
 	job := &engine.Job{
 		Name: "portal of a test", File: file,
-		Streams: []*engine.Stream{{Source: &engine.SourceSpec{Source: once{}}, Steps: t.test.Given}},
+		Streams: []*engine.Stream{{Source: &engine.SourceSpec{Source: once{}}, Steps: items}},
 	}
-	plan, err := t.plan(ctx, job, time.Now())
+	plan, err := t.plan(ctx, s, job, time.Now())
 	if err != nil {
 		return err
 	}
@@ -224,13 +274,13 @@ func (t *trial) fill(ctx context.Context, file string) error {
 		if err != nil {
 			return err
 		}
-		t.fault(t.test.Given[c.Index].Pos, "", "an item of the test's portal can't be made: %s", c.Reason)
+		t.fault(items[c.Index].Pos, "", "an item of the test's portal can't be made: %s", c.Reason)
 	}
 	run, err := t.journal.Begin(ctx, plan.ID(), time.Now())
 	if err != nil {
 		return err
 	}
-	p := &planned{job: job, plan: plan, session: t.session, catalog: t.catalog, before: t.session.Usage()}
+	p := &planned{job: job, plan: plan, session: s, catalog: t.catalog, before: s.Usage()}
 	_, err = engine.Apply(ctx, t.applyOptions(run, p, writeFlags{}))
 	if err != nil {
 		return err
@@ -239,7 +289,7 @@ func (t *trial) fill(ctx context.Context, file string) error {
 		if err != nil {
 			return err
 		}
-		t.fault(t.test.Given[c.Index].Pos, "", "an item of the test's portal can't be made: %s", c.Error)
+		t.fault(items[c.Index].Pos, "", "an item of the test's portal can't be made: %s", c.Error)
 	}
 	return nil
 }
@@ -272,7 +322,7 @@ func (t *trial) fault(pos engine.Pos, hint, format string, args ...any) {
 
 // compare plans the job and holds the plan against what is expected.
 func (t *trial) compare(ctx context.Context, job *engine.Job) error {
-	plan, err := t.plan(ctx, job, t.now)
+	plan, err := t.plan(ctx, t.session, job, t.now)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ package sandbox
 // portal with the seed names=pt. Names that it lacks are the same there.
 func portuguese() map[string]string {
 	return map[string]string{
-		"General": "Geral", "Renewals": "Renovações", "Clients": "Clientes", "Partners": "Parceiros",
+		"General": "Geral", "Renewals": "Renovações", "Clients": "Clientes", "Partners": "Parceiros", //nolint:misspell // Portuguese
 		"New": "Novo", "In progress": "Em andamento", "Waiting": "Aguardando", "Won": "Ganho", "Lost": "Perdido",
 		"Document preparation": "Preparação de documentos", "Prepayment invoice": "Fatura antecipada", "Final invoice": "Fatura final",
 		"Deal won": "Negócio ganho", "Deal lost": "Negócio perdido", "Analysis of the loss": "Análise da perda",
