@@ -29,6 +29,7 @@ func FuzzParse(f *testing.F) {
 		"params: {a: {type: enum, values: []}}\nguard: [null, [1]]\nschedule: null\non_error: {stop_after: NaN%}", "a: b: c", "\ta", "version: 1\nname: a\nenv: TEAM\nguard: env.TEAM + 1\nsteps:\n  - read: ${{ env.TEAM", strings.Repeat("[", 200),
 		"version: 1\nname: a\nsteps:\n  - select: deal\n    id: é\n  - update: é\n    when: |\n      a\n      b\n    set: {}",
 		"version: 1\nname: a\nvars: {a: [x, '${{ vars.b }}'], b: '${{ row.c }}', c: null}\nsteps:\n  - select: deal\n  - update: deal\n    set: {a: '${{ vars.a }}'}\n  - read: x\n  - create: lead\n    fields: {b: '${{ vars.b + vars.a }}'}\ntests:\n  - {name: x, now: 2026-11-23, env: {a: b}, params: {c: d}, rows: {read: [{c: 1}, []]}, portal: [{create: deal}, {create: {}}], expect: [{create: lead, row: 0, fields: {a: 1}}]}",
+		"version: 1\nname: a\nmaps: {m: a.csv, row: [], n: testdata/a.yaml}\nsteps:\n  - select: deal\n    id: maps\n  - update: maps\n    when: pick(maps.x, maps.m)\n    set: {a: '${{ maps.m }}', b: '${{ pick(1, maps.o) }}'}",
 	} {
 		f.Add(seed)
 	}

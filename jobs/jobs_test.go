@@ -19,7 +19,7 @@ import (
 // options are those of most tests: all kinds, no parameters, one variable.
 func options() jobs.Options {
 	return jobs.Options{
-		Kinds: steps.All(),
+		Kinds: steps.All(), Table: steps.EachRow,
 		Getenv: func(name string) (string, bool) {
 			return "main", name == "TEAM"
 		},

@@ -77,7 +77,7 @@ func (d *decoder) mapFile(m *jobMap) {
 	}
 	if len(m.open) > 0 {
 		d.warn(m.file.Pos, "", "fill them in before a row needs them", "map %s leaves %d of its %d lines open, first that of %q (%s:%d)",
-			m.name.Text, len(m.open), m.lines, m.open[0].Text, m.file.Text, m.open[0].Pos.Line)
+			m.name.Text, len(m.open), m.lines, brief(m.open[0].Text, longestQuote), m.file.Text, m.open[0].Pos.Line)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/expression"
 	"github.com/bxflow/bxflow/jobs"
-	"github.com/bxflow/bxflow/steps"
 )
 
 // mapped reads a job whose map is the file of that name.
@@ -25,10 +24,8 @@ func mapped(t *testing.T, file, text string) (*engine.Job, error) {
 
 // withMap reads a job in a folder with a map.
 func withMap(dir, file string) (*engine.Job, error) {
-	o := options()
-	o.Table = steps.EachRow
 	job := "version: 1\nname: a\nmaps: {m: " + file + "}\nsteps:\n  - select: deal\n  - update: deal\n    set: {title: '${{ pick(deal.title, maps.m) }}'}\n"
-	return jobs.Parse(filepath.Join(dir, "a.yaml"), []byte(job), o)
+	return jobs.Parse(filepath.Join(dir, "a.yaml"), []byte(job), options())
 }
 
 // picked is what a job's map has for a value.

@@ -192,7 +192,7 @@ func (d *decoder) testRows(n *node) map[string][]engine.Row {
 	}
 	switch {
 	case len(reads) == 0:
-		d.fault(n.pos, "give items under portal: of the test", "the job reads no rows")
+		d.fault(n.pos, "give items under portal: or portals: of the test", "the job reads no rows")
 	case n.shape == mapping:
 		rows := make(map[string][]engine.Row, len(n.pairs))
 		for _, p := range n.pairs {

@@ -52,7 +52,7 @@ tokens expire.`,
 	f.StringVar(&flags.addr, "addr", "127.0.0.1:0", "`address` to listen on; port 0 takes a free one")
 	f.BoolVar(&flags.allowRemote, "allow-remote", false, "serve other machines too")
 	f.StringVar(&options.DataFile, "data", "", "`file` that keeps the contents; without it they are in memory")
-	f.StringVar(&options.Seed, "seed", options.Seed, "what it holds at first: demo, empty, or demo,contacts=N,items=N")
+	f.StringVar(&options.Seed, "seed", options.Seed, "what it holds at first: demo, empty, or demo,contacts=N,items=N; with names=pt stages, lists and options have Portuguese names")
 	f.Float64Var(&options.Rate, "rate", options.Rate, "requests a second; 0: no bucket")
 	f.IntVar(&options.Burst, "burst", options.Burst, "requests at once")
 	f.StringVar(&options.Drain, "drain", options.Drain, "how the bucket drains: continuous, or step, once a second")

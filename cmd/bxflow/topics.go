@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 func topics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesHelp},
+		{Use: "maps", Short: "How a job translates names", Long: mapsHelp},
 		{Use: "notify", Short: "Who is told how runs end", Long: notifyHelp},
 		{Use: "params", Short: "How a job takes parameters", Long: paramsHelp},
 		{Use: "portals", Short: "How a portal is named and described", Long: portalsHelp},
@@ -25,6 +26,33 @@ const exitCodesHelp = `Exit codes:
   130  interrupted by Ctrl-C or SIGTERM: stopped at a safe point
 
 Results go to standard output, everything else to standard error.`
+
+const mapsHelp = `A job may have maps in files, of what names of its source become on the portal:
+
+  maps:
+    stages: maps/stages.csv
+    sources: maps/sources.yaml
+  steps:
+    - select: deal
+      portal: old
+    - import: deal
+      match: originId
+      stage: ${{ pick(deal.stageId, maps.stages) }}
+      fields:
+        sourceId: ${{ pick(deal.sourceId, maps.sources, "Other") }}
+
+A CSV or TSV has the columns from and to, and may have others, for people; its
+delimiter and encoding are detected. YAML has lines of old: new. Keys and values are
+text: 012 is not 12, and a number is looked up as it is written. Upper and lower
+case are equal, and so is any white space; a key that is there twice is an error.
+
+pick gives what the map has for a value, or for each of a list; blank stays blank. A
+value that the map lacks is an error of its row, or gives the third argument, where
+there is one. A line whose right side is blank is still to be filled in: to pick it
+is an error of the row in any case, and plan and validate warn of it.
+
+bxflow map drafts the file for two portals. The files are in the job's folder, or
+below it, and belong to the job: a saved plan is refused once they have changed.`
 
 const notifyHelp = `A job may say who is told how its runs end:
 

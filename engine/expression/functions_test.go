@@ -247,18 +247,9 @@ func TestDate_usesTheZoneOfNow(t *testing.T) {
 
 func TestPick_fromAMapOfTheJob(t *testing.T) {
 	t.Parallel()
-	stages := expression.NewMap("stages", "maps/stages.csv")
-	for i, pair := range [][2]string{{"New ", " Novo"}, {"In  progress", "Em andamento"}, {"012", "17"}, {"7", "Seven"}, {"Undecided", " "}} {
-		if first := stages.Add(pair[0], pair[1], i+2); first != 0 {
-			t.Fatalf("%q is taken for line %d", pair[0], first)
-		}
-	}
-	if first := stages.Add("in progress", "x", 9); first != 3 {
+	if first := sampleMap().Add("in progress", "x", 9); first != 3 {
 		t.Errorf("a key that is there is found in line %d, want 3", first)
 	}
-	scope, env := sampleScope(), sampleEnv()
-	scope.Maps = []string{"stages"}
-	env["maps"] = map[string]*expression.Map{"stages": stages}
 	tests := map[string]struct {
 		want  any
 		fault string
@@ -288,11 +279,7 @@ func TestPick_fromAMapOfTheJob(t *testing.T) {
 	for source, test := range tests {
 		t.Run(source, func(t *testing.T) {
 			t.Parallel()
-			p, err := expression.Compile(source, scope)
-			var got any
-			if err == nil {
-				got, err = p.Eval(env)
-			}
+			got, err := evaluate(t, source)
 			if test.fault != "" {
 				wantFault(t, err, test.fault)
 				return
@@ -305,6 +292,8 @@ func TestPick_fromAMapOfTheJob(t *testing.T) {
 			}
 		})
 	}
-	_, err := expression.Compile(`pick("New", maps.stages)`, sampleScope())
+	_, err := expression.CompileCondition(`pick("New", maps.stages)`, sampleScope())
+	wantFault(t, err, "a condition must be true or false")
+	_, err = expression.Compile(`pick("New", maps.stages)`, expression.Scope{})
 	wantFault(t, err, "there are no maps here; list them under maps:")
 }

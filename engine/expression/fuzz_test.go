@@ -20,6 +20,7 @@ func FuzzParseTemplate(f *testing.F) {
 		"${{ let a = 1; a + a }}", "${{ count([1], # > 0) }}", "${{ number(\"1.234,5\") / 0 }}", "${{ date(row.nome, \"dd\") }}", "${{ if true { 1 } else { 2 } }}",
 		"${{ card?.title ?? omit() }}", "${{ [omit()] }}", "${{ client.id + 1 }}", "${{ -9223372036854775807 - 2 }}", "${{ row.n matches \"(\" }}", "\xff${{ \xff }}",
 		"${{ cnpj(\"12ABC34501DE35\") }}", "${{ phone(\"+5511987654321\") }}", "${{ round(1e308 * 10, 15) }}", "${{ title(\"ǆ\") }}",
+		"${{ pick(row.nome, maps.stages, 1) }}", "${{ pick(card.tags, maps.stages) }}", "${{ maps.stages }}", "${{ pick(maps, maps?.stages) }}", "${{ pick(1, maps[row.n]) }}",
 	} {
 		f.Add(seed)
 	}
@@ -77,6 +78,7 @@ func FuzzCompileCondition(f *testing.F) {
 // place, and leaves what it was given as it was.
 func FuzzEval(f *testing.F) {
 	expressions := []string{
+		"${{ pick(row.nome, maps.stages, card.tags) }}", "${{ pick(card.option, maps.stages) }}",
 		"${{ row.nome + row.cpf }}", "${{ number(row.nome) + 1 }}", "${{ number(row.nome, \",\") / int(row.n) }}", "${{ int(row.n) * int(row.n) }}",
 		"${{ date(row.nome) }}", "${{ date(row.nome, \"02.01.2006 15:04\") }}", "${{ format(date(row.nome), row.cpf) }}", "${{ daysAgo(int(row.n)) }}",
 		"${{ phone(row.nome, row.cpf) }}", "${{ email(row.nome) }}", "${{ cpf(row.nome) ?? cnpj(row.nome) }}", "${{ cnpj(row.nome) }}",
@@ -98,7 +100,7 @@ func FuzzEval(f *testing.F) {
 	}
 	f.Add("${{ card.stock * card.stock }}", "", "", "", int64(math.MinInt64), math.Inf(1), int64(math.MaxInt64))
 	f.Add("${{ card.createdTime }}", "", "", "", int64(math.MaxInt64), math.NaN(), int64(math.MinInt64))
-	scope := sampleScope()
+	scope, stages := sampleScope(), sampleEnv()["maps"]
 	f.Fuzz(func(t *testing.T, text, nome, cpf, n string, whole int64, number float64, unix int64) {
 		defer inTime(t, time.Now())
 		tp, err := expression.ParseTemplate(text, scope)
@@ -113,6 +115,7 @@ func FuzzEval(f *testing.F) {
 				"id": whole, "created": true, "title": nome, "opportunity": number, "stock": whole, "tags": []any{whole, number, nome, nil},
 				"createdTime": time.Unix(unix, whole).UTC(), "active": false, "option": map[string]any{"a": number},
 			}
+			env["maps"] = stages // the same, to be compared
 			env["params"] = map[string]any{"file": cpf, "limit": int(whole)}
 			return env
 		}

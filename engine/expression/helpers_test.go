@@ -26,7 +26,17 @@ func sampleScope() expression.Scope {
 		Planned: map[string]bool{"client": true},
 		Params:  map[string]expression.Type{"file": expression.String, "limit": expression.Int},
 		Env:     []string{"HOME"},
+		Maps:    []string{"stages"},
 	}
+}
+
+// sampleMap is a map of a job's file.
+func sampleMap() *expression.Map {
+	stages := expression.NewMap("stages", "maps/stages.csv")
+	for i, pair := range [][2]string{{"New ", " Novo"}, {"In  progress", "Em andamento"}, {"012", "17"}, {"7", "Seven"}, {"Undecided", " "}} {
+		stages.Add(pair[0], pair[1], i+2)
+	}
+	return stages
 }
 
 // sampleEnv has a value for each name of the scope.
@@ -41,6 +51,7 @@ func sampleEnv() expression.Env {
 		},
 		"params": map[string]any{"file": "x.csv", "limit": 5},
 		"env":    map[string]string{"HOME": "/root"},
+		"maps":   map[string]*expression.Map{"stages": sampleMap()},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Suggest is the remedy for a name that fits nothing: the known name that is nearest to it, or else a few that exist. It
@@ -26,9 +27,17 @@ func Suggest(name string, known []string) string {
 // Nearest finds the known name with the smallest edit distance, upper and lower case being equal, if it is a likely
 // misspelling: at most a third of the name differs. Failing that, a name of which one is the beginning of the other.
 func Nearest(name string, known []string) (string, bool) {
-	limit := (len([]rune(name)) + 1) / 3
+	const longest = 500 // characters that are compared: their product is what it costs
+	length := utf8.RuneCountInString(name)
+	if length > longest {
+		return "", false
+	}
+	limit := (length + 1) / 3
 	best, found := "", false
 	for _, k := range known {
+		if utf8.RuneCountInString(k) > length+limit { // its distance is that, at least
+			continue
+		}
 		if d := Distance(name, k); d <= limit {
 			best, found, limit = k, true, d-1
 		}

@@ -69,6 +69,9 @@ func typeOf(n *nature.Nature) Type {
 func (p *Program) open(scope Scope) bool {
 	a := analysis{scope: scope}
 	for _, use := range p.uses {
+		if use.Name == nameMaps {
+			continue // pick gives what it gives
+		}
 		record := a.record(use.Name)
 		t, listed := record.Fields[use.Member]
 		if listed && t == Any || !listed && record.Other == Any {
