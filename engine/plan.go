@@ -74,6 +74,8 @@ type FileInfo struct {
 	Columns   []string `json:"columns,omitempty"`
 	Delimiter string   `json:"delimiter,omitempty"`
 	Encoding  string   `json:"encoding,omitempty"`
+	// Filing says where the file is moved to in the end; nil: it stays.
+	Filing *Filing `json:"filing,omitempty"`
 }
 
 // StepSummary counts what a step does.
@@ -246,7 +248,8 @@ type Result struct {
 	Usage
 	Seconds float64 `json:"seconds"`
 	Error   string  `json:"error"`
-	Told    []End   `json:"told,omitempty"` // the ends that people were told of
+	Told    []End   `json:"told,omitempty"`  // the ends that people were told of
+	Moved   []Moved `json:"moved,omitempty"` // what became of the files that were read, where the job says what is to
 }
 
 // StepResult counts what a step did in a run. Failed holds failed, invalid and

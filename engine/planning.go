@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -235,11 +236,12 @@ func (p *Planning) Withdraw(step, source, reason string) {
 // UseFile notes an input file for the plan's header. A file that was noted
 // before must not have changed since.
 func (p *Planning) UseFile(f FileInfo) error {
-	for _, known := range p.files {
+	for i, known := range p.files {
 		if known.Path == f.Path {
 			if known.SHA256 != f.SHA256 {
 				return fmt.Errorf("file %q changed while it was planned; run it again", f.Path)
 			}
+			p.files[i].Filing = cmp.Or(known.Filing, f.Filing)
 			return nil
 		}
 	}

@@ -23,7 +23,7 @@ func (r *runner) result(ctx context.Context, cause error) (*Result, error) {
 		res.Started = earlier.Started
 		res.Seconds += earlier.Seconds
 		res.Usage = res.Plus(earlier.Usage)
-		res.Told = earlier.Told
+		res.Told, res.Moved = earlier.Told, earlier.Moved
 	}
 	res.Status = status(ctx, totals, cause)
 	if cause != nil {

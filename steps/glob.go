@@ -19,6 +19,9 @@ func inputsOf(job *engine.Job, name string) ([]input, error) {
 	if err != nil {
 		return nil, err
 	}
+	if inputs := reread(job, path); len(inputs) > 0 {
+		return inputs, nil
+	}
 	folder, pattern := filepath.Split(name)
 	if _, err := os.Lstat(path); err == nil || !strings.ContainsAny(pattern, "*?[") {
 		return []input{{path: path, name: filepath.Base(path)}}, nil

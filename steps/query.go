@@ -33,8 +33,8 @@ type question struct {
 
 // settleQuery works out what is asked of which database.
 func (s *Read) settleQuery(job *engine.Job) error {
-	if s.Delimiter != "" || s.Encoding != "" || s.Sheet != nil || s.HeaderAt != nil {
-		return errors.New("delimiter, encoding, sheet and header are of files; leave them out for a query")
+	if s.Delimiter != "" || s.Encoding != "" || s.Sheet != nil || s.HeaderAt != nil || s.Done.Text != "" || s.Failed.Text != "" {
+		return errors.New("delimiter, encoding, sheet, header, done and failed are of files; leave them out for a query")
 	}
 	q, err := s.Query.settle(job)
 	if err != nil {

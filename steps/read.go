@@ -28,6 +28,8 @@ type Read struct {
 	Newest    bool          `key:"newest" doc:"Of the files that a pattern matches, only the one that was changed last."`
 	Settled   engine.Word   `key:"settled" doc:"How long nobody must have written to a file before it is read, for example 30s; it is waited for, ten minutes at the most."`
 	Optional  bool          `key:"optional" doc:"No file is no rows, not a problem."`
+	Done      engine.Word   `key:"done" doc:"A folder in the job's folder into which a file that was read is moved once a run has succeeded. Default: it stays."`
+	Failed    engine.Word   `key:"failed" doc:"The folder for files of a run that failed, or finished with rows that did. Default: they stay."`
 	Key       *engine.Value `key:"key" doc:"What makes a row the same row next time: a column, or an expression over the row."`
 
 	inputs     []input
@@ -58,6 +60,7 @@ func (s *Read) Keyed() bool { return s.Key != nil }
 // Prepare implements [engine.Source]: it opens the file as far as its header.
 func (s *Read) Prepare(p *engine.Prepare) {
 	p.AnyColumn()
+	s.checkFolders(p)
 	if err := s.settle(p.Job); err != nil {
 		p.Fail(s.Pos(), err)
 		return
@@ -262,6 +265,9 @@ func (s *Read) read(ctx context.Context, p *engine.Planning, in input, hand func
 		return err // the file was changed since it was prepared
 	}
 	dialect := rows.Dialect()
+	if info.Filing, err = s.filing(p.Job, in); err != nil {
+		return err
+	}
 	info.Columns, info.Delimiter, info.Encoding = rows.Header(), string(dialect.Delimiter), dialect.Encoding
 	if err := p.UseFile(info); err != nil {
 		return err

@@ -172,9 +172,19 @@ func (a *app) applyPlan(ctx context.Context, j *journal.Journal, p *planned, fla
 	return run, res, err
 }
 
-// applyRun applies what is left of a run's plan. After its canary it asks
-// whether to go on, where there is somebody to be asked.
+// applyRun applies what is left of a run's plan, and moves the files that it has
+// read once it has ended.
 func (a *app) applyRun(ctx context.Context, run *journal.Run, p *planned, flags writeFlags) (*engine.Result, error) {
+	res, err := a.applyChanges(ctx, run, p, flags)
+	if res != nil {
+		a.fileAway(ctx, run, res)
+	}
+	return res, err
+}
+
+// applyChanges applies what is left of a run's plan. After its canary it asks
+// whether to go on, where there is somebody to be asked.
+func (a *app) applyChanges(ctx context.Context, run *journal.Run, p *planned, flags writeFlags) (*engine.Result, error) {
 	a.log.Debug("run begins", "run", run.ID(), "job", run.Header().Job, "portal", p.session.Address())
 	defer context.AfterFunc(ctx, func() {
 		a.log.Warn("stopping once what is under way is done; a second signal stops at once, and resume goes on after both")

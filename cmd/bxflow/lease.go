@@ -59,6 +59,9 @@ func (a *app) lease(ctx context.Context, j *journal.Journal, ofJob, dir, job str
 	if err := a.outlastOther(ctx, lease.Before(), s); err != nil {
 		return nil, errors.Join(err, lease.Release())
 	}
+	if err := a.fileLeft(ctx, j, job); err != nil {
+		return nil, errors.Join(err, lease.Release())
+	}
 	return lease, nil
 }
 

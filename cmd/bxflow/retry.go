@@ -60,7 +60,11 @@ func (a *app) retryCommand(ctx context.Context, prefix string, flags planOrWrite
 			return err
 		}
 		defer func() { err = errors.Join(err, release()) }()
+		if run, err = j.Run(ctx, run.ID()); err != nil { // its files may have been moved now
+			return err
+		}
 	}
+	job.Reread = filed(run)
 	p, err := a.planJob(ctx, j, job, retry)
 	if err != nil {
 		return err

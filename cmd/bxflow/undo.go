@@ -27,8 +27,9 @@ func newUndoCommand(a *app) *cobra.Command {
 deleted, what it changed gets its values of before, what it deleted is made again
 under a new id. An item that somebody has changed since is listed and left alone,
 with what it links to. What can't be taken back, such as robots that ran, is said
-before it asks. RUN is a run's id, the beginning of it, or last. An undo is a run
-itself: it can be resumed, and undone.`,
+before it asks. Files that the run has read and moved stay where they are. RUN is
+a run's id, the beginning of it, or last. An undo is a run itself: it can be
+resumed, and undone.`,
 		Example: `  bxflow undo 20261123-140912 --plan
   bxflow undo last --yes`,
 		Args: cobra.ExactArgs(1),

@@ -31,9 +31,11 @@ const (
 	DriftRead      Point = "drift-read"      // the items to be changed were read again
 	RunFinishing   Point = "run-finishing"   // all is done, the result is not on disk
 	RunFinished    Point = "run-finished"    // the result is on disk, nobody was told
+	FileMoved      Point = "file-moved"      // an input file is where it goes in the end, which is not on disk
 )
 
-// Points are all of them.
+// Points are those that every run comes by; only one that has read files to be
+// moved comes by FileMoved.
 func Points() []Point {
 	return []Point{
 		LeaseTaken, PlanSealing, PlanSealed, RunBeginning, RunBegun, RunResumed,

@@ -371,7 +371,22 @@ func (r *Run) Tell(ctx context.Context, end engine.End) (first bool, err error) 
 	}
 	next := r.result
 	next.Told = append(slices.Clone(next.Told), end)
-	text, sum, err := encodeResult(&next)
+	return r.amend(ctx, &next)
+}
+
+// Filed notes what became of the files that the run has read. It does so only
+// while the run is as it was loaded, or as this process left it.
+func (r *Run) Filed(ctx context.Context, moved []engine.Moved) error {
+	next := r.result
+	next.Moved = moved
+	_, err := r.amend(ctx, &next)
+	return err
+}
+
+// amend changes the result of a run that has ended, unless somebody else has
+// taken it up since.
+func (r *Run) amend(ctx context.Context, next *engine.Result) (amended bool, err error) {
+	text, sum, err := encodeResult(next)
 	if err != nil {
 		return false, err
 	}
@@ -383,13 +398,13 @@ func (r *Run) Tell(ctx context.Context, end engine.End) (first bool, err error) 
 			return err
 		}
 		n, err := res.RowsAffected()
-		first = n == 1
+		amended = n == 1
 		return err
 	})
-	if first {
-		r.result = next
+	if amended {
+		r.result = *next
 	}
-	return first, err
+	return amended, err
 }
 
 func encodeResult(res *engine.Result) (text string, sum int64, err error) {

@@ -49,6 +49,7 @@ func (r Run) Text(ctx context.Context, w io.Writer, t Terminal) error {
 	if err := out.failures(ctx); err != nil {
 		return err
 	}
+	out.moved()
 	out.footer()
 	return out.w.Flush()
 }
@@ -219,6 +220,20 @@ func failedWord(c *engine.Change) string {
 		return "quarantined, see what the portal has before you repeat it"
 	}
 	return string(c.Kind) + " failed"
+}
+
+// moved lists the files that were moved after the run, or should have been.
+func (r *runText) moved() {
+	if len(r.Result.Moved) > 0 {
+		r.line("")
+	}
+	for _, m := range r.Result.Moved {
+		if m.Error != "" {
+			r.line("%s", r.wrap(fmt.Sprintf("%s stays where it is: %s", clean(m.File), clean(m.Error)), "  "))
+			continue
+		}
+		r.line("Moved %s to %s", clean(m.File), clean(m.To))
+	}
 }
 
 func (r *runText) footer() {

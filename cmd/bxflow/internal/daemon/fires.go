@@ -103,6 +103,9 @@ func (r *fires) note(ctx context.Context, log *slog.Logger, f *file, due, began 
 	case o.Result != nil:
 		last.Outcome, last.Run = string(o.Result.Status), o.Result.Run
 		attrs = append(attrs, "run", o.Result.Run, "requests", o.Result.Requests, "rejected", o.Result.Rejected)
+		if n := len(o.Result.Moved); n > 0 {
+			attrs = append(attrs, "files", n)
+		}
 	case guarded:
 		last.Outcome = string(engine.StatusRefused)
 	case err != nil && ctx.Err() != nil:
