@@ -51,14 +51,14 @@ type Header struct {
 	Content string `json:"content"`
 }
 
-// lastRun is last_run as expressions see it. Portals note the time of a change in
+// lastRunAs is last_run as expressions see it. Portals note the time of a change in
 // whole seconds: those of the second in which that plan was made come again,
 // also where a condition says > and not >=.
-func (h *Header) lastRun(zone *time.Location) any {
-	if h.LastRun.IsZero() {
+func lastRunAs(planned time.Time, zone *time.Location) any {
+	if planned.IsZero() {
 		return nil
 	}
-	return h.LastRun.In(zone).Truncate(time.Second).Add(-time.Second)
+	return planned.In(zone).Truncate(time.Second).Add(-time.Second)
 }
 
 // FileInfo fixes an input file of a plan.

@@ -97,7 +97,13 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	shapes, warnings, err := prepareJob(ctx, o.Job, catalog, elsewhere)
+	var lastRun time.Time
+	if o.History != nil {
+		if lastRun, err = o.History.LastRun(ctx, o.Job.Name, catalog.Portal.ID); err != nil {
+			return nil, err
+		}
+	}
+	shapes, warnings, err := prepareJob(ctx, o.Job, catalog, elsewhere, jobEnv(o.Job, o.Now, lastRun))
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +115,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Header, error) {
 	}
 	defer p.storing.Wait()
 	p.header = newHeader(&o, catalog, warnings)
-	if o.History != nil {
-		if p.header.LastRun, err = o.History.LastRun(ctx, o.Job.Name, catalog.Portal.ID); err != nil {
-			return nil, err
-		}
-	}
+	p.header.LastRun = lastRun
 	for _, name := range o.Job.Elsewhere() {
 		p.header.Read = append(p.header.Read, elsewhere[name].Portal)
 	}
@@ -448,8 +450,12 @@ func (p *Planning) missing(r *Record, steps []string) string {
 
 // JobEnv is what expressions see that is the same for all records.
 func (p *Planning) JobEnv() expression.Env {
+	return jobEnv(p.Job, p.Now, p.header.LastRun)
+}
+
+func jobEnv(job *Job, now, lastRun time.Time) expression.Env {
 	return expression.Env{
-		"params": p.Job.Params, "env": p.Job.Env, "maps": p.Job.Maps, "now": p.Now, "last_run": p.header.lastRun(p.Now.Location()),
+		"params": job.Params, "env": job.Env, "maps": job.Maps, "now": now, "last_run": lastRunAs(lastRun, now.Location()),
 	}
 }
 

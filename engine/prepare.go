@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bxflow/bxflow/engine/expression"
 )
@@ -20,6 +21,7 @@ type Prepare struct {
 	Catalog *Catalog
 	Context context.Context //nolint:containedctx // of the planning: Prepare is that long a parameter list
 
+	env      expression.Env
 	stopped  *error
 	shape    *streamShape
 	common   *Common
@@ -52,6 +54,10 @@ func newStreamShape(s *Stream) *streamShape {
 func (s *streamShape) gathers() bool {
 	return slices.ContainsFunc(s.stream.Steps, func(spec *StepSpec) bool { _, ok := spec.Step.(Gatherer); return ok })
 }
+
+// JobEnv is what expressions see that is the same for all records, the same as
+// while the job is planned.
+func (p *Prepare) JobEnv() expression.Env { return maps.Clone(p.env) }
 
 // Problem reports a fault of the job at a place, with what to do about it.
 func (p *Prepare) Problem(pos Pos, hint, format string, args ...any) {
@@ -309,7 +315,7 @@ func optionLabel(f *Field, v any) any {
 }
 
 // prepareJob resolves all streams of a job against a catalog.
-func prepareJob(ctx context.Context, job *Job, catalog *Catalog, elsewhere map[string]*Catalog) ([]*streamShape, []string, error) {
+func prepareJob(ctx context.Context, job *Job, catalog *Catalog, elsewhere map[string]*Catalog, env expression.Env) ([]*streamShape, []string, error) {
 	var problems Problems
 	var warnings []string
 	var stopped error
@@ -317,7 +323,7 @@ func prepareJob(ctx context.Context, job *Job, catalog *Catalog, elsewhere map[s
 	for _, stream := range job.Streams {
 		shape := newStreamShape(stream)
 		shapes = append(shapes, shape)
-		p := &Prepare{Job: job, Catalog: catalog, Context: ctx, stopped: &stopped, shape: shape, problems: &problems, warnings: &warnings}
+		p := &Prepare{Job: job, Catalog: catalog, Context: ctx, env: env, stopped: &stopped, shape: shape, problems: &problems, warnings: &warnings}
 		p.common = &stream.Source.Common
 		if shape.elsewhere = stream.fromPortal(); shape.elsewhere != "" {
 			p.Catalog = elsewhere[shape.elsewhere]
@@ -395,6 +401,6 @@ func (j *Job) Needs() Needs {
 // the headers of the job's files, but none of their rows. The catalogs of the
 // other portals that it reads are by [Job.Elsewhere].
 func Check(ctx context.Context, job *Job, catalog *Catalog, elsewhere map[string]*Catalog) (warnings []string, err error) {
-	_, warnings, err = prepareJob(ctx, job, catalog, elsewhere)
+	_, warnings, err = prepareJob(ctx, job, catalog, elsewhere, jobEnv(job, time.Now(), time.Time{}))
 	return warnings, err
 }

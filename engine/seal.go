@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/bxflow/bxflow/engine/expression"
 )
 
 // dropNetZero takes the fields that a record's steps change and change back out
@@ -268,10 +266,12 @@ func checkGuards(job *Job, h *Header, rows int) error {
 			counts[name] = int(f)
 		}
 	}
+	env := jobEnv(job, h.Created, h.LastRun)
+	env["plan"] = counts
 	counts["rows"], counts["cleared"] = rows, h.Cleared
 	var broken []string
 	for _, g := range job.Guards {
-		holds, err := g.Eval(expression.Env{"plan": counts, "params": job.Params, "env": job.Env, "now": h.Created, "last_run": h.lastRun(h.Created.Location())})
+		holds, err := g.Eval(env)
 		switch {
 		case err != nil:
 			broken = append(broken, fmt.Sprintf("%q: %v", g.Source, err))

@@ -8,8 +8,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bxflow/bxflow/engine"
+	"github.com/bxflow/bxflow/engine/expression"
 	"github.com/bxflow/bxflow/steps/internal/database"
 	"github.com/bxflow/bxflow/steps/internal/table"
 )
@@ -44,7 +46,7 @@ func (s *Read) Look(ctx context.Context, job *engine.Job, rows int) ([]Look, err
 	if name == "-" && s.Query == nil {
 		return []Look{{File: "standard input"}}, nil
 	}
-	if err := s.settle(job); err != nil {
+	if err := s.settle(job, expression.Env{"params": job.Params, "env": job.Env, "now": time.Now(), "last_run": nil}); err != nil {
 		return nil, err
 	}
 	looks := make([]Look, 0, len(s.inputs))

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bxflow/bxflow/engine"
 	"github.com/bxflow/bxflow/engine/expression"
@@ -21,7 +22,7 @@ import (
 type Query struct {
 	SQL  *engine.Value `key:"sql" required:"true" doc:"One query, without expressions in it: values come by args."`
 	DSN  *engine.Value `key:"dsn" required:"true" doc:"${{ env.NAME }} with postgres://user:password@host/database or mysql://…, or sqlite:file."`
-	Args *engine.Value `key:"args" doc:"The values of $1, $2 … (PostgreSQL) or of each ? (MySQL, SQLite)."`
+	Args *engine.Value `key:"args" doc:"The values of $1, $2 … (PostgreSQL) or of each ? (MySQL, SQLite). last_run is NULL before the first success; times are in UTC, in SQLite texts such as 2026-11-23T02:30:00Z."`
 }
 
 // question is a query with its values, ready to be put any number of times.
@@ -32,11 +33,11 @@ type question struct {
 }
 
 // settleQuery works out what is asked of which database.
-func (s *Read) settleQuery(job *engine.Job) error {
+func (s *Read) settleQuery(job *engine.Job, env expression.Env) error {
 	if s.Delimiter != "" || s.Encoding != "" || s.Sheet != nil || s.HeaderAt != nil || s.Done.Text != "" || s.Failed.Text != "" {
 		return errors.New("delimiter, encoding, sheet, header, done and failed are of files; leave them out for a query")
 	}
-	q, err := s.Query.settle(job)
+	q, err := s.Query.settle(job, env)
 	if err != nil {
 		return err
 	}
@@ -66,12 +67,11 @@ func (q *Query) name(job *engine.Job, of *Read) string {
 
 // settle checks the query and evaluates its values. Nothing is put together from
 // texts: who fills in a parameter could write the query.
-func (q *Query) settle(job *engine.Job) (*question, error) {
+func (q *Query) settle(job *engine.Job, env expression.Env) (*question, error) {
 	text, literal := q.SQL.Literal()
 	if !literal {
 		return nil, engine.Problems{{Pos: q.SQL.Pos, Msg: "sql: the text can't have ${{ }} in it, since its value could change the query", Hint: "write $1 for PostgreSQL, else ?, and the value under args"}}
 	}
-	env := expression.Env{"params": job.Params, "env": job.Env}
 	source, err := q.source(job, env)
 	if err != nil {
 		return nil, engine.Problems{{Pos: q.DSN.Pos, Msg: err.Error()}}
@@ -85,9 +85,6 @@ func (q *Query) settle(job *engine.Job) (*question, error) {
 		values = []*engine.Value{q.Args}
 	}
 	for i, v := range values {
-		if uses(v, "now") {
-			return nil, engine.Problems{{Pos: v.Pos, Msg: "args: a query can't be given now", Hint: "the database knows the time: current_date, current_timestamp"}}
-		}
 		arg, err := argument(v, env, source)
 		if err != nil {
 			return nil, engine.Problems{{Pos: v.Pos, Msg: fmt.Sprintf("args: value %d: %v", i+1, err)}}
@@ -142,6 +139,8 @@ func argument(v *engine.Value, env expression.Env, source *database.Source) (any
 		return value, nil
 	case int:
 		return int64(value), nil
+	case time.Time:
+		return argumentTime(value, uses(v, "last_run") || uses(v, "now"), source.Typed()), nil
 	case expression.Omitted:
 		return nil, nil //nolint:nilnil // NULL
 	case []any:
@@ -149,6 +148,18 @@ func argument(v *engine.Value, env expression.Env, source *database.Source) (any
 	default:
 		return fmt.Sprint(value), nil
 	}
+}
+
+// argumentTime is a time as databases take it: a day as text, unless it is a moment
+// by its origin, a moment in UTC, which SQLite has only as text.
+func argumentTime(t time.Time, moment, text bool) any {
+	switch day := t.Format(time.DateOnly); {
+	case !moment && t.Equal(time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, t.Location())):
+		return day
+	case text:
+		return t.UTC().Format(time.RFC3339)
+	}
+	return t.UTC()
 }
 
 // open puts the query.

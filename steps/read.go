@@ -61,7 +61,7 @@ func (s *Read) Keyed() bool { return s.Key != nil }
 func (s *Read) Prepare(p *engine.Prepare) {
 	p.AnyColumn()
 	s.checkFolders(p)
-	if err := s.settle(p.Job); err != nil {
+	if err := s.settle(p.Job, p.JobEnv()); err != nil {
 		p.Fail(s.Pos(), err)
 		return
 	}
@@ -92,9 +92,9 @@ func (s *Read) Prepare(p *engine.Prepare) {
 
 // settle works out what the settings say before a file is opened: which files,
 // where the header is, which sheet.
-func (s *Read) settle(job *engine.Job) error {
+func (s *Read) settle(job *engine.Job, env expression.Env) error {
 	if s.Query != nil {
-		return s.settleQuery(job)
+		return s.settleQuery(job, env)
 	}
 	name, err := s.name(job)
 	if err != nil {
