@@ -11,6 +11,7 @@ func topics() []*cobra.Command {
 		{Use: "params", Short: "How a job takes parameters", Long: paramsHelp},
 		{Use: "portals", Short: "How a portal is named and described", Long: portalsHelp},
 		{Use: "progress", Short: "How progress is told, to people and programs", Long: progressHelp},
+		{Use: "read", Short: "How rows come from files and databases", Long: readHelp},
 	}
 }
 
@@ -168,3 +169,53 @@ when the portal says that it expired, and the call made again. token_server: of
 oauth is another token server than https://oauth.bitrix.info/oauth/token/.
 
 Secrets are never shown: https://host/rest/1/***/.`
+
+const readHelp = `A read begins a stream of rows from a file: CSV, TSV, JSON, JSONL or XLSX, also as
+.gz. Its kind, encoding and delimiter are detected: bxflow validate -v tells. A
+pattern takes several files, and - is standard input.
+
+  - read: in/export-*.csv
+    key: id               # what makes a row the same row next time
+    require: [id, name]   # columns that must be there
+    newest: true          # only the file that was changed last
+    settled: 30s          # once nobody has written to it for so long
+    optional: true        # no file is no rows
+    done: in/done         # where it goes once the run has succeeded
+    failed: in/failed     # or failed, or finished with rows that did
+
+done and failed are folders in the job's folder. Where a name is taken, the run's
+id comes before its ending: export-20261123-140912-340-e4tbcjzg.csv. Standard input,
+a link, and a file that was changed since it was read stay, and so does every file
+until the run is over: resume moves it. A plan, a broken guard and what never came
+to a run move nothing; undo moves nothing back. retry reads a file where it was
+moved, so that it can be mended there.
+
+Rows of PostgreSQL, MySQL or SQLite come by a query:
+
+  env: [ERP_DSN]
+  steps:
+    - read:
+        sql: select id, name from people where $1::timestamptz is null or changed > $1
+        dsn: ${{ env.ERP_DSN }}
+        args: ["${{ last_run }}"]
+      key: id
+
+The address is postgres://user:password@host:5432/database?sslmode=require,
+mysql://user:password@host:3306/database?tls=true, or sqlite:erp.db, a file in the
+job's folder. Characters such as : / ? # @ % in a password are written as %-codes.
+That of a server comes from the environment, and is never shown.
+
+The query only reads: it is one statement in a read-only transaction. Its text has
+no expressions; values go under args, for $1, $2 … (PostgreSQL) or each ? (MySQL,
+SQLite: also ?1). It is put twice for a plan, the first time for its columns, with
+the same values; apply and resume put none, as a plan has its rows.
+
+last_run is when the job's last run that succeeded was planned, and NULL before the
+first: where ?1 is null or changed > ?1 takes all rows once, and then the new ones.
+PostgreSQL has to be told the type of a value in "is null", as above. Times are in
+UTC, for SQLite as text: 2026-11-23T02:30:00Z. A date, such as a parameter of that
+type, is a day: 2026-11-23.
+
+Cells are texts: numbers with all digits, days as 2006-01-02, times of no zone as
+2006-01-02T15:04:05, those with one in UTC with a Z, NULL as a blank. A row with
+bytes that are no text is an error of its own.`

@@ -67,6 +67,9 @@ func (s *Source) discreet(err error) string {
 	text := err.Error()
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		text = pg.Message
+		if pg.Code == "42P18" {
+			text += "; give the value its type, for example $1::timestamptz"
+		}
 	}
 	for _, secret := range s.secrets {
 		if secret != "" {
