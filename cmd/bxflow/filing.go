@@ -17,14 +17,16 @@ import (
 // nothing twice.
 
 // fileAway moves the files that a run has read where its job wants them, now that
-// it has ended. What can't be moved stays, with a warning: its rows are done.
+// it has ended by its record. What can't be moved stays, with a warning: its rows
+// are done.
 func (a *app) fileAway(ctx context.Context, run *journal.Run, res *engine.Result) {
+	ended := run.Result().Status // still running where the end could not be written
 	var moved []engine.Moved
 	for _, f := range run.Header().Files {
 		if f.Filing == nil {
 			continue
 		}
-		folder := f.Filing.After(res.Status)
+		folder := f.Filing.After(ended)
 		if folder == "" {
 			if before := res.Filed(f.Filing); before != nil {
 				moved = append(moved, *before)

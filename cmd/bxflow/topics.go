@@ -170,6 +170,7 @@ oauth is another token server than https://oauth.bitrix.info/oauth/token/.
 
 Secrets are never shown: https://host/rest/1/***/.`
 
+//nolint:gosec // no password, but where it stands
 const readHelp = `A read begins a stream of rows from a file: CSV, TSV, JSON, JSONL or XLSX, also as
 .gz. Its kind, encoding and delimiter are detected: bxflow validate -v tells. A
 pattern takes several files, and - is standard input.
@@ -185,8 +186,8 @@ pattern takes several files, and - is standard input.
 
 done and failed are folders in the job's folder. Where a name is taken, the run's
 id comes before its ending: export-20261123-140912-340-e4tbcjzg.csv. Standard input,
-a link, and a file that was changed since it was read stay, and so does every file
-until the run is over: resume moves it. A plan, a broken guard and what never came
+a link, and a file that was changed since it was read stay, and so does what an
+interrupted run has read, until resume has ended it. A plan, a broken guard and what never came
 to a run move nothing; undo moves nothing back. retry reads a file where it was
 moved, so that it can be mended there.
 
