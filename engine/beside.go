@@ -64,6 +64,27 @@ func (e *Entity) OwnerType() string {
 	return "dynamic_" + strconv.Itoa(e.TypeID)
 }
 
+// TypeCode is the abbreviation by which product rows and bindings of tasks name an
+// entity: D, T80 (crm.enum.ownertype, SYMBOL_CODE_SHORT).
+func TypeCode(typeID int) string {
+	switch typeID {
+	case TypeLead:
+		return "L"
+	case TypeDeal:
+		return "D"
+	case TypeContact:
+		return "C"
+	case TypeCompany:
+		return "CO"
+	case TypeQuote:
+		return "Q"
+	case TypeInvoice:
+		return "SI"
+	default:
+		return "T" + strconv.FormatInt(int64(typeID), 16)
+	}
+}
+
 // ownerType is the type id of what a thing belongs to that stands beside it:
 // comments have a word there, the others a number.
 func ownerType(v any) int {

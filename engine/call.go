@@ -96,8 +96,51 @@ func (c *Change) answered(item *Item) {
 	if item == nil || c.Fields[CallUndo].After == nil {
 		return
 	}
-	c.Fields[callResult] = FieldChange{After: item.Fields[callResult]}
+	answer, _ := item.Fields[callResult].(string)
+	if len(answer) > keptAnswer {
+		answer = c.undoParts(answer)
+	}
+	c.Fields[callResult] = FieldChange{After: answer}
 }
+
+// keptAnswer is how long an answer is kept whole, in bytes.
+const keptAnswer = 4096
+
+// undoParts are the parts of a call's answer that the call which undoes it needs.
+func (c *Change) undoParts(answer string) string {
+	parts := map[string]any{}
+	for name, f := range c.Fields {
+		text, _ := f.After.(string)
+		path := strings.FieldsFunc(strings.TrimPrefix(text, resultMark), isBracket)
+		if !strings.HasPrefix(name, callUndoParams) || !strings.HasPrefix(text, resultMark) || len(path) == 0 {
+			continue
+		}
+		v, err := fillResult(text, answer)
+		if err != nil {
+			continue // undo says so
+		}
+		below := parts
+		for _, key := range path[:len(path)-1] {
+			next, ok := below[key].(map[string]any)
+			if !ok {
+				next = map[string]any{}
+				below[key] = next
+			}
+			below = next
+		}
+		below[path[len(path)-1]] = v
+	}
+	kept, err := json.Marshal(parts)
+	if err != nil || len(kept) > keptAnswer {
+		return ""
+	}
+	return string(kept)
+}
+
+// resultMark begins the name of a part of an answer: $result[task][id].
+const resultMark = "$result"
+
+func isBracket(r rune) bool { return r == '[' || r == ']' }
 
 // uncall plans the call that takes a call back.
 func (u *undoing) uncall(c *Change) *Change {
@@ -139,7 +182,7 @@ func fillResult(v any, answer string) (any, error) {
 		return out, nil
 	}
 	text, ok := v.(string)
-	path, found := strings.CutPrefix(text, "$result")
+	path, found := strings.CutPrefix(text, resultMark)
 	if !ok || !found {
 		return v, nil
 	}
@@ -149,7 +192,7 @@ func fillResult(v any, answer string) (any, error) {
 	if err := decoder.Decode(&result); err != nil {
 		return nil, fmt.Errorf("the call's answer can't be read: %w", err)
 	}
-	for _, key := range strings.FieldsFunc(path, func(r rune) bool { return r == '[' || r == ']' }) {
+	for _, key := range strings.FieldsFunc(path, isBracket) {
 		object, _ := result.(map[string]any)
 		if result = object[key]; result == nil {
 			return nil, fmt.Errorf("the call's answer has no %s", text)

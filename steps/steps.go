@@ -24,6 +24,7 @@ func All() []engine.StepKind {
 		{Verb: "products", Doc: "Gives a held lead, deal, quote, invoice or card its product rows, all of them.", Step: func() engine.Step { return &Products{} }},
 		{Verb: "comment", Doc: "Writes a comment into the timeline of a held item, once.", Step: func() engine.Step { return &Comment{} }},
 		{Verb: "todo", Doc: "Plans a to-do for a person on a held item, once.", Step: func() engine.Step { return &Todo{} }},
+		{Verb: "task", Doc: "Makes a task for a person, bound to a held item, once.", Step: func() engine.Step { return &Task{} }},
 		{Verb: "call", Doc: "Calls a REST method for each record, once.", Step: func() engine.Step { return &Call{} }},
 	}
 }

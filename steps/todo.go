@@ -51,13 +51,7 @@ func (s *Todo) Prepare(p *engine.Prepare) {
 		{Name: "description", Type: engine.FieldText},
 		{Name: "responsibleId", Type: engine.FieldUser},
 	}}
-	var given []engine.FieldValue
-	for i, v := range []*engine.Value{s.Deadline, s.Title, s.Description, s.Responsible} {
-		if v != nil {
-			given = append(given, engine.FieldValue{Field: engine.Word{Text: params.Fields[i].Name, Pos: v.Pos}, Value: v})
-		}
-	}
-	s.fields = newMapping(p, params, given, onMake)
+	s.fields = newMapping(p, params, givenFields(params, s.Deadline, s.Title, s.Description, s.Responsible), onMake)
 }
 
 // Plan implements [engine.Step].

@@ -17,7 +17,8 @@ import (
 const (
 	scopeCRM      = "crm"
 	scopeUser     = "user"
-	scopeMessages = "im" // of notify: with a person
+	scopeMessages = "im"   // of notify: with a person
+	scopeTasks    = "task" // of the step task
 )
 
 // jobNeeds is what a job needs of a portal, and what of that is not there.
@@ -39,6 +40,10 @@ func (s *session) needs(ctx context.Context, job *engine.Job, scopes []string) (
 	if notifies {
 		n.scopes = append(n.scopes, scopeMessages)
 	}
+	methods := n.uses(job)
+	if slices.Contains(methods, "tasks.task.add") {
+		n.scopes = append(n.scopes, scopeTasks)
+	}
 	for _, scope := range n.scopes {
 		has := slices.ContainsFunc(scopes, func(have string) bool {
 			return have == scope || scope == scopeUser && (have == "user_basic" || have == "user_brief")
@@ -47,7 +52,6 @@ func (s *session) needs(ctx context.Context, job *engine.Job, scopes []string) (
 			n.missing = append(n.missing, scope)
 		}
 	}
-	methods := n.uses(job)
 	if notifies {
 		methods = append(methods, methodNotify)
 	}
@@ -82,6 +86,9 @@ func (n *jobNeeds) uses(job *engine.Job) []string {
 			case *steps.Todo:
 				n.writes = true
 				methods = append(methods, "crm.activity.todo.add")
+			case *steps.Task:
+				n.writes = true
+				methods = append(methods, "tasks.task.add", "tasks.task.delete")
 			case *steps.Products:
 				n.writes = true
 				methods = append(methods, "crm.item.productrow.set", "crm.item.productrow.list")

@@ -21,23 +21,6 @@ const (
 	methodSetProducts = "crm.item.productrow.set"
 )
 
-// abbreviation is how the methods of product rows name an entity: D, T80
-// (crm.enum.ownertype).
-func abbreviation(typeID int) string {
-	switch typeID {
-	case engine.TypeLead:
-		return "L"
-	case engine.TypeDeal:
-		return "D"
-	case engine.TypeQuote:
-		return "Q"
-	case engine.TypeInvoice:
-		return "SI"
-	default:
-		return "T" + strconv.FormatInt(int64(typeID), 16)
-	}
-}
-
 // productsCall writes a command on the product rows of an item.
 func productsCall(command engine.Command) (call, error) {
 	if command.Kind != engine.CommandUpdate || command.ID <= 0 {
@@ -54,7 +37,7 @@ func productsCall(command engine.Command) (call, error) {
 		rows = append(rows, wireProduct(row, 10*(i+1)))
 	}
 	return call{Method: methodSetProducts, Params: map[string]any{
-		"ownerType": abbreviation(command.Entity.ProductsOwner()), "ownerId": command.ID, "productRows": rows,
+		"ownerType": engine.TypeCode(command.Entity.ProductsOwner()), "ownerId": command.ID, "productRows": rows,
 	}}, nil
 }
 
@@ -191,7 +174,7 @@ func (c *Client) findProducts(ctx context.Context, l engine.Lookup) ([][]engine.
 		calls := make([]call, 0, len(ids))
 		for _, id := range ids {
 			calls = append(calls, call{Method: methodProducts, Params: map[string]any{
-				"filter": map[string]any{"=ownerType": abbreviation(l.Entity.ProductsOwner()), "=ownerId": id},
+				"filter": map[string]any{"=ownerType": engine.TypeCode(l.Entity.ProductsOwner()), "=ownerId": id},
 				"order":  map[string]any{"id": "ASC"}, "start": offset,
 			}})
 		}

@@ -59,18 +59,11 @@ func setParam(params map[string]any, path []string, value any) error {
 	return setParam(below, path[1:], value)
 }
 
-// settleCall is the outcome of a raw call that was done: its answer is kept.
+// settleCall is the outcome of a raw call that was done, with its answer.
 func settleCall(command engine.Command, answer json.RawMessage) *engine.Item {
 	id, _ := command.Fields["id"].(int64)
 	if id == 0 {
 		id, _ = strconv.ParseInt(fmt.Sprint(command.Fields["id"]), 10, 64)
 	}
-	item := &engine.Item{ID: id, Fields: map[string]any{}}
-	if len(answer) <= keptAnswer {
-		item.Fields["result"] = string(answer)
-	}
-	return item
+	return &engine.Item{ID: id, Fields: map[string]any{"result": string(answer)}}
 }
-
-// keptAnswer is how much of a call's answer is kept, in bytes.
-const keptAnswer = 4096

@@ -166,6 +166,28 @@ func TestCommentsTodosAndNotifications(t *testing.T) {
 		`"INVALID_ARG_VALUE: Invalid value for ENTITY_TYPE"`)
 }
 
+func TestTasks(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	made := result(t, portal, "tasks.task.add", `{"fields":{"TITLE":"Ring","RESPONSIBLE_ID":2,"DEADLINE":"2030-01-01T10:00:00+03:00","UF_CRM_TASK":["D_1","T80_1"]}}`)
+	same(t, "id", member(t, member(t, made, "task"), "id"), `"1"`)
+	result(t, portal, "tasks.task.add", `{"fields":{"TITLE":"Write","RESPONSIBLE_ID":1,"DEADLINE":"soonish","UF_CRM_TASK":"C_1"}}`)
+	titles := func(filter string) any {
+		return values(t, member(t, result(t, portal, "tasks.task.list", `{"filter":`+filter+`}`), "tasks"), "title")
+	}
+	same(t, "all", titles(`{}`), `["Write","Ring"]`)
+	same(t, "of a card", titles(`{"UF_CRM_TASK":"T80_1"}`), `["Ring"]`)
+	same(t, "of a person", titles(`{"=RESPONSIBLE_ID":1}`), `["Write"]`)
+	same(t, "no deadline", member(t, member(t, result(t, portal, "tasks.task.get", `{"taskId":2}`), "task"), "deadline"), `null`)
+	same(t, "deleted", result(t, portal, "tasks.task.delete", `{"taskId":"1"}`), `{"task":true}`)
+	same(t, "deleted twice", refusal(t, portal, "tasks.task.delete", `{"taskId":1}`), `"1048582: No access to delete the task"`)
+	same(t, "no title", refusal(t, portal, "tasks.task.add", `{"fields":{"RESPONSIBLE_ID":1}}`), `"ERROR_CORE: Task title not specified<br>"`)
+	same(t, "nobody's", refusal(t, portal, "tasks.task.add", `{"fields":{"TITLE":"x"}}`), `"ERROR_CORE: Assignee not specified<br>"`)
+	same(t, "somebody else's", refusal(t, portal, "tasks.task.add", `{"fields":{"TITLE":"x","RESPONSIBLE_ID":99}}`),
+		`"ERROR_CORE: User specified in the \"Assignee\" field not found<br>"`)
+}
+
 func TestOldMethodsInsideABatch(t *testing.T) {
 	t.Parallel()
 

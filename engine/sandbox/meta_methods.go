@@ -19,6 +19,7 @@ func otherMethods() []method {
 		requisiteMethods(),
 		historyMethods(),
 		timelineMethods(),
+		taskMethods(),
 		productRowMethods(),
 	)
 }

@@ -151,7 +151,7 @@ func TestPortalAboutItself(t *testing.T) {
 	same(t, "profile", result(t, portal, "profile", `{}`),
 		`{"ID":"1","ADMIN":true,"NAME":"Alex","LAST_NAME":"Moreira","PERSONAL_GENDER":"","TIME_ZONE":""}`)
 	same(t, "admin", result(t, portal, "user.admin", `{}`), `true`)
-	same(t, "scope", result(t, portal, "scope", `{}`), `["crm","department","im","user","userfieldconfig"]`)
+	same(t, "scope", result(t, portal, "scope", `{}`), `["crm","department","im","task","user","userfieldconfig"]`)
 	same(t, "a method", result(t, portal, "method.get", `{"name":"crm.item.batchimport"}`), `{"isExisting":true,"isAvailable":true}`)
 	same(t, "no method", result(t, portal, "method.get", `{"name":"crm.nothing"}`), `{"isExisting":false,"isAvailable":false}`)
 	names, ok := result(t, portal, "methods", `{"scope":"im"}`).([]any)
