@@ -352,6 +352,8 @@ func (r *runner) outcome(ctx context.Context, batch []*task, outcomes []Outcome)
 			r.done(c, o)
 		case OutcomeFailed:
 			c.State, c.Error = StateFailed, refusal(o)
+		case OutcomeConflict:
+			c.State, c.Error = StateConflict, refusal(o)
 		case OutcomeUnknown:
 			c.State, c.Error = StateUnknown, "answer lost: "+refusal(o)
 		case OutcomeRefused:
@@ -504,6 +506,8 @@ func (r *runner) command(t *task) (Command, error) {
 		cmd.Kind = CommandImport
 	case c.Kind == KindCreate:
 		cmd.Kind = CommandAdd
+	case c.MergedInto() != 0:
+		cmd.Kind, cmd.Into = CommandMerge, c.MergedInto()
 	case c.Kind == KindDelete:
 		cmd.Kind = CommandDelete
 	}

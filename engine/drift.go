@@ -186,6 +186,7 @@ func (r *runner) askItems(q *inquiry, changes []*Change, now time.Time) error {
 			for name := range c.Fields {
 				names[name] = true
 			}
+			delete(names, mergedInto)
 			if c.Kind == KindDelete {
 				for _, name := range entity.imageFields() {
 					names[name] = true
@@ -196,6 +197,7 @@ func (r *runner) askItems(q *inquiry, changes []*Change, now time.Time) error {
 		q.add(Lookup{Entity: entity, IDs: ids, Select: slices.Sorted(maps.Keys(names))}, func(found [][]Item) {
 			r.judgeItems(entity, asked, found, now)
 		})
+		r.askKept(q, entity, asked)
 	}
 	return nil
 }
@@ -207,7 +209,7 @@ func (r *runner) askLinks(q *inquiry, entity *Entity, changes []*Change) {
 	going := map[int64]*Change{}
 	var ids []int64
 	for _, c := range changes {
-		if c.Kind == KindDelete && len(c.Needs) > 0 {
+		if c.Kind == KindDelete && len(c.Needs) > 0 && c.MergedInto() == 0 {
 			going[c.ID], ids = c, append(ids, c.ID)
 		}
 	}

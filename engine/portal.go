@@ -100,6 +100,7 @@ const (
 	CommandImport CommandKind = "import" // make an item, no automation runs
 	CommandUpdate CommandKind = "update" // change fields or the stage
 	CommandDelete CommandKind = "delete"
+	CommandMerge  CommandKind = "merge" // have the item go into another one
 )
 
 // Command is one write, complete: every reference is filled in.
@@ -107,6 +108,7 @@ type Command struct {
 	Kind   CommandKind
 	Entity *Entity
 	ID     int64 // of the item; 0 for add and import
+	Into   int64 // of the item that it goes into, for merge
 	// Fields are the values to be set, by REST name, canonical; nil clears.
 	Fields map[string]any
 	// Multi are the rows of multifields to be added (ID 0) and to be removed
@@ -126,6 +128,8 @@ const (
 	OutcomeDone OutcomeKind = "done"
 	// OutcomeFailed: the portal refused this command for good; nothing was done.
 	OutcomeFailed OutcomeKind = "failed"
+	// OutcomeConflict: the portal did nothing and wants a person to decide.
+	OutcomeConflict OutcomeKind = "conflict"
 	// OutcomeRefused: refused before execution, by a limit or before a byte
 	// was written; the same command may be sent again at any time.
 	OutcomeRefused OutcomeKind = "refused"

@@ -98,6 +98,12 @@ func (p *Prepare) ID() string { return p.common.ID }
 // Pos is where the step stands in the job file.
 func (p *Prepare) Pos() Pos { return p.common.Pos }
 
+// Last says whether the step is the last one of its stream.
+func (p *Prepare) Last() bool {
+	steps := p.shape.stream.Steps
+	return len(steps) > 0 && &steps[len(steps)-1].Common == p.common
+}
+
 // Entity resolves an entity's name, or reports that it can't.
 func (p *Prepare) Entity(w Word) *Entity {
 	e, err := p.Catalog.Entity(w.Text)

@@ -242,6 +242,8 @@ func (q *queue) impossible(c *Change) string {
 		switch {
 		case q.failed[ref]:
 			return "needs " + ref + ", which was not made"
+		case q.kept[ref] && c.MergedInto() != 0:
+			return ref + " is kept, and only through it is this one a duplicate"
 		case q.kept[ref], q.conflicts[ItemKey{Ref: ref}] && c.Kind == KindDelete:
 			return ref + " is kept and links to it"
 		}
@@ -272,6 +274,10 @@ func (q *queue) enqueue(t *task) {
 		behind(key)
 	}
 	q.last[key] = t
+	if into := c.intoKey(); into != (ItemKey{}) { // which it changes as well
+		behind(into)
+		q.last[into] = t
+	}
 	q.lineUp(t)
 	if t.waits == 0 {
 		q.push(t)
@@ -317,6 +323,14 @@ func (q *queue) putBack(t *task) {
 		return
 	}
 	q.push(t)
+}
+
+// intoKey names the item that a change has its own go into, if it does.
+func (c *Change) intoKey() ItemKey {
+	if into := c.MergedInto(); into != 0 {
+		return ItemKey{Ref: c.Entity + "#" + strconv.FormatInt(into, 10)}
+	}
+	return ItemKey{}
 }
 
 // itemKey names the change's item among the tasks.
@@ -540,8 +554,10 @@ func (q *queue) finish(t *task) []*Change {
 	c := t.change
 	t.state = taskSettled
 	delete(q.tasks, t)
-	if q.last[c.itemKey()] == t {
-		delete(q.last, c.itemKey())
+	for _, key := range []ItemKey{c.itemKey(), c.intoKey()} {
+		if q.last[key] == t {
+			delete(q.last, key)
+		}
 	}
 	q.settled(c)
 	var skipped []*Change

@@ -200,6 +200,9 @@ func (q *queue) doubt(t *task) {
 	defer q.mu.Unlock()
 	q.tasks[t] = true
 	q.last[t.change.itemKey()] = t
+	if into := t.change.intoKey(); into != (ItemKey{}) {
+		q.last[into] = t
+	}
 	q.doubtLocked(t)
 	q.wakeLocked()
 }

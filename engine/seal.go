@@ -234,6 +234,9 @@ func commandMethod(c *Change) string {
 		}
 		return "crm.item.add"
 	case KindDelete:
+		if c.MergedInto() != 0 {
+			return "crm.entity.mergeBatch"
+		}
 		return "crm.item.delete"
 	default:
 		return "crm.item.update"

@@ -77,7 +77,7 @@ type undoing struct {
 }
 
 // lasts counts what no plan can take back.
-type lasts struct{ robots, renewed, files, replaced, closed, calls, amounts int }
+type lasts struct{ robots, renewed, files, replaced, closed, calls, amounts, merged int }
 
 func (u *undoing) newHeader() *Header {
 	h := u.o.Header
@@ -137,6 +137,8 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 			if held, err = u.hold(ctx, c); !held && err == nil {
 				undo, err = u.remove(ctx, entity, c, now[key], made)
 			}
+		case c.MergedInto() != 0:
+			undo = u.parted(c)
 		case c.Kind == KindDelete:
 			undo, err = u.remake(ctx, entity, c, now[key])
 		case c.Kind == KindUpdate, c.Kind == KindMove:
@@ -219,6 +221,7 @@ func (u *undoing) read(ctx context.Context, page []*Change, made map[string]Made
 		for name := range c.Fields {
 			names[c.TypeID][name] = true
 		}
+		delete(names[c.TypeID], mergedInto)
 		if entity := u.o.Catalog.EntityByType(c.TypeID); c.Kind == KindCreate && entity != nil {
 			for _, name := range entity.DeletionFields() {
 				names[c.TypeID][name] = true
@@ -483,6 +486,9 @@ func (u *undoing) sumUp(ctx context.Context) (err error) {
 	}
 	if n := u.lasts.renewed; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("the ids of %d items that are made again: they get new ones, and links from elsewhere to the old ones stay broken", n))
+	}
+	if n := u.lasts.merged; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("%d items that were merged into others: the portal can't part them", n))
 	}
 	if n := u.lasts.calls; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("%d calls, for which the job names no method that undoes them", n))

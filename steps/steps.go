@@ -20,6 +20,7 @@ func All() []engine.StepKind {
 		{Verb: "move", Doc: "Moves a held item to another stage.", Step: func() engine.Step { return &Move{} }},
 		{Verb: "clear", Doc: "Empties fields of a held item.", Step: func() engine.Step { return &Clear{} }},
 		{Verb: "delete", Doc: "Deletes a held item.", Step: func() engine.Step { return &Delete{} }},
+		{Verb: "merge", Doc: "Merges held items that are duplicates of each other.", Step: func() engine.Step { return &Merge{} }},
 		{Verb: "address", Doc: "Gives a held contact, company or lead an address, or changes it.", Step: func() engine.Step { return &Address{} }},
 		{Verb: "products", Doc: "Gives a held lead, deal, quote, invoice or card its product rows, all of them.", Step: func() engine.Step { return &Products{} }},
 		{Verb: "comment", Doc: "Writes a comment into the timeline of a held item, once.", Step: func() engine.Step { return &Comment{} }},

@@ -80,6 +80,9 @@ func (n *jobNeeds) uses(job *engine.Job) []string {
 			case *steps.Delete:
 				n.writes = true
 				methods = append(methods, "crm.item.delete")
+			case *steps.Merge:
+				n.writes = true
+				methods = append(methods, "crm.entity.mergeBatch")
 			case *steps.Comment:
 				n.writes = true
 				methods = append(methods, "crm.timeline.comment.add", "crm.timeline.comment.list")

@@ -60,7 +60,7 @@ func besideCall(command engine.Command) (call, error) {
 			delete(params, "fields")
 		}
 		return call{Method: methods.remove, Params: params}, nil
-	case engine.CommandImport:
+	case engine.CommandImport, engine.CommandMerge:
 	}
 	return call{}, fmt.Errorf("there is no command %q for %s", command.Kind, e.Name)
 }

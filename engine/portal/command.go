@@ -14,6 +14,7 @@ const (
 	methodImport = "crm.item.import"
 	methodUpdate = "crm.item.update"
 	methodDelete = "crm.item.delete"
+	methodMerge  = "crm.entity.mergeBatch"
 	methodList   = "crm.item.list"
 )
 
@@ -29,6 +30,8 @@ func Method(kind engine.CommandKind) string {
 		return methodUpdate
 	case engine.CommandDelete:
 		return methodDelete
+	case engine.CommandMerge:
+		return methodMerge
 	}
 	return ""
 }
@@ -41,6 +44,9 @@ func callOf(command engine.Command) (call, error) {
 	method := Method(command.Kind)
 	if method == "" || command.Entity == nil {
 		return call{}, fmt.Errorf("there is no command %q", command.Kind)
+	}
+	if command.Kind == engine.CommandMerge {
+		return mergeCall(command)
 	}
 	params := map[string]any{"entityTypeId": command.Entity.TypeID}
 	if command.Kind == engine.CommandUpdate || command.Kind == engine.CommandDelete {

@@ -201,6 +201,10 @@ func (w *writing) settle(at int, r reply) {
 	if command.Kind == engine.CommandDelete {
 		return
 	}
+	if command.Kind == engine.CommandMerge {
+		settleMerge(command, r.Result.Value, o)
+		return
+	}
 	if command.Entity.TypeID == engine.TypeCall {
 		o.Item = settleCall(command, r.Result.Value)
 		o.ID = o.Item.ID

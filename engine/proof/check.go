@@ -141,7 +141,7 @@ func targets(command sandbox.Command) []target {
 			out = append(out, target{typeID: command.EntityTypeID, key: key})
 		}
 		return out
-	case "crm.item.update", "crm.item.delete":
+	case "crm.item.update", "crm.item.delete", "crm.entity.mergebatch":
 		return []target{{typeID: command.EntityTypeID, id: command.ID}}
 	}
 	return nil

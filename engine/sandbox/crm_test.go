@@ -166,6 +166,42 @@ func TestCommentsTodosAndNotifications(t *testing.T) {
 		`"INVALID_ARG_VALUE: Invalid value for ENTITY_TYPE"`)
 }
 
+func TestMerge(t *testing.T) {
+	t.Parallel()
+
+	portal := openPortal(t)
+	add := func(fields string) string {
+		made := result(t, portal, "crm.item.add", `{"entityTypeId":3,"fields":`+fields+`}`)
+		return fmt.Sprintf("%.0f", member(t, member(t, made, "item"), "id"))
+	}
+	kept := add(`{"name":"Ana","fm":[{"typeId":"PHONE","value":"+55 11 90000-0001"}]}`)
+	gone := add(`{"name":"Anna","lastName":"Souza","companyIds":[1],"fm":[{"typeId":"PHONE","value":"5511900000001"},{"typeId":"EMAIL","value":"ana@example.com"}]}`)
+	deal := fmt.Sprintf("%.0f", member(t, member(t, result(t, portal, "crm.item.add", `{"entityTypeId":2,"fields":{"title":"d","contactIds":[`+gone+`]}}`), "item"), "id"))
+	result(t, portal, "crm.timeline.comment.add", `{"fields":{"ENTITY_ID":`+gone+`,"ENTITY_TYPE":"contact","COMMENT":"Called"}}`)
+	result(t, portal, "tasks.task.add", `{"fields":{"TITLE":"Ring","RESPONSIBLE_ID":1,"UF_CRM_TASK":["C_`+gone+`"]}}`)
+
+	same(t, "merged", result(t, portal, "crm.entity.mergeBatch", `{"params":{"entityTypeId":3,"entityIds":[`+kept+`,`+gone+`]}}`),
+		`{"STATUS":"SUCCESS","ENTITY_IDS":[`+gone+`]}`)
+	item := member(t, result(t, portal, "crm.item.get", `{"entityTypeId":3,"id":`+kept+`}`), "item")
+	same(t, "name", member(t, item, "name"), `"Ana"`)
+	same(t, "last name", member(t, item, "lastName"), `"Souza"`)
+	same(t, "companies", member(t, item, "companyIds"), `[1]`)
+	same(t, "phones and e-mails", values(t, member(t, item, "fm"), "value"), `["+55 11 90000-0001","ana@example.com"]`)
+	same(t, "the other", refusal(t, portal, "crm.item.get", `{"entityTypeId":3,"id":`+gone+`}`), `"NOT_FOUND: Item not found"`)
+	same(t, "the deal", member(t, member(t, result(t, portal, "crm.item.get", `{"entityTypeId":2,"id":`+deal+`}`), "item"), "contactIds"), `[`+kept+`]`)
+	same(t, "comments", values(t, result(t, portal, "crm.timeline.comment.list", `{"filter":{"ENTITY_ID":`+kept+`,"ENTITY_TYPE":"contact"}}`), "COMMENT"), `["Called"]`)
+	same(t, "tasks", values(t, member(t, result(t, portal, "tasks.task.list", `{"filter":{"UF_CRM_TASK":"C_`+kept+`"}}`), "tasks"), "title"), `["Ring"]`)
+
+	one, two := add(`{"name":"a","ufCrm_1737980095947":"1"}`), add(`{"name":"a","ufCrm_1737980095947":"2"}`)
+	same(t, "custom values that differ", result(t, portal, "crm.entity.mergeBatch", `{"params":{"entityTypeId":3,"entityIds":[`+one+`,`+two+`]}}`),
+		`{"STATUS":"CONFLICT","ENTITY_IDS":[]}`)
+	result(t, portal, "crm.item.get", `{"entityTypeId":3,"id":`+two+`}`)
+	same(t, "one", refusal(t, portal, "crm.entity.mergeBatch", `{"params":{"entityTypeId":3,"entityIds":[`+kept+`]}}`),
+		`"0: The parameter entityIds must contains at least two elements."`)
+	same(t, "of cards", refusal(t, portal, "crm.entity.mergeBatch", `{"params":{"entityTypeId":128,"entityIds":[1,2]}}`),
+		`"0: Entity type 128 is not supported"`)
+}
+
 func TestTasks(t *testing.T) {
 	t.Parallel()
 

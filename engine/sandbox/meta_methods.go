@@ -20,6 +20,7 @@ func otherMethods() []method {
 		historyMethods(),
 		timelineMethods(),
 		taskMethods(),
+		mergeMethods(),
 		productRowMethods(),
 	)
 }

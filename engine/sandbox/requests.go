@@ -127,6 +127,12 @@ func (l *requestLog) command(name string, params *array) Command {
 		return a
 	}
 	switch {
+	case strings.HasSuffix(name, ".mergebatch"): // about the last one, which goes
+		c.EntityTypeID = intOf(memberText(group("params"), "entityTypeId"))
+		ids, _ := group("params").get("entityIds")
+		for _, v := range valuesOf(ids) {
+			c.ID = intOf(textOf(v))
+		}
 	case strings.HasSuffix(name, ".list"):
 		filter := group("filter")
 		c.Keys = l.askedKeys(nil, filter)
