@@ -67,15 +67,12 @@ func (p *Planning) Flush(ctx context.Context) error {
 
 // Called is what an item is called by: contact 7 (Ana Souza).
 func (h *Held) Called() string {
-	var names []string
-	for _, name := range []string{"title", "name", "lastName"} {
-		if text, _ := h.Now[name].(string); text != "" {
-			names = append(names, text)
-		}
-	}
+	name, _ := h.Now["name"].(string)
+	last, _ := h.Now["lastName"].(string)
+	title, _ := h.Now["title"].(string)
 	text := fmt.Sprintf("%s %d", h.Entity.Name, h.ID)
-	if names != nil {
-		text += " (" + brief(strings.Join(names, " ")) + ")"
+	if called := cmp.Or(title, strings.TrimSpace(name+" "+last)); called != "" {
+		text += " (" + brief(called) + ")"
 	}
 	return text
 }
