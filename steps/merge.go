@@ -223,6 +223,7 @@ func (s *Merge) plan(p *engine.Planning, ids []int64, held map[int64]*engine.Hel
 		left = slices.DeleteFunc(left, func(h *engine.Held) bool {
 			same := slices.ContainsFunc(keys[h], func(k engine.Hash) bool { return slices.Contains(keys[through], k) })
 			if same {
+				p.Warn("step %s: undo can't part again what it merges", p.ID())
 				p.Merge(s.record(h), h, kept, through, s.by)
 				reached = append(reached, h)
 			}

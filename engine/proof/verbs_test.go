@@ -89,6 +89,15 @@ func verbs() []verb {
     cascade: [contact]
 `,
 		},
+		{ // groups of eight, whose numbers, which differ, go before
+			name: "merge", seed: "demo,contacts=120,items=1", method: "crm.entity.mergebatch", hits: 2,
+			job: `  - select: contact
+  - clear: contact
+    fields: [CPF]
+  - merge: contact
+    by: [UF_CRM_1737980412001, assignedById]
+`,
+		},
 		{
 			name: "comment", seed: "demo,contacts=2,items=120", method: "crm.timeline.comment.add",
 			job: `  - select: Onboarding

@@ -48,6 +48,11 @@
 //     account as direct calls.
 //   - REST 3.0, recurring items, payments, recycle bin, events and workflows don't
 //     exist. Robots don't act; they are only counted.
+//   - Which values that differ want a person when duplicates are merged is not
+//     documented: those of single custom fields do here. What a merge leaves behind
+//     of activities and bindings in custom fields is not moved.
+//   - Tasks have a title, a person, a deadline, a description and bindings, and
+//     everybody sees them; their list can't be ordered, nor its fields chosen.
 //   - Deleting an item leaves the links to it as they are; the portal clears them
 //     some time later.
 //   - Of files the name, size and SHA-256 are kept, which the dump shows, not the
