@@ -328,7 +328,7 @@ func (q *queue) putBack(t *task) {
 // intoKey names the item that a change has its own go into, if it does.
 func (c *Change) intoKey() ItemKey {
 	if into := c.MergedInto(); into != 0 {
-		return ItemKey{Ref: c.Entity + "#" + strconv.FormatInt(into, 10)}
+		return ItemKey{Ref: itemRef(c.Entity, c.TypeID, into)}
 	}
 	return ItemKey{}
 }
