@@ -73,7 +73,7 @@ func ParseFault(spec string) (Fault, error) {
 			err = f.set(key, val)
 		}
 		if err != nil {
-			return Fault{}, fmt.Errorf("fault %q: %s=%q: %w", spec, key, val, err)
+			return Fault{}, fmt.Errorf("fault %q: %q=%q: %w", spec, key, val, err)
 		}
 	}
 	if f.delay == 0 && (f.kind == FaultSlow || f.kind == FaultLag || f.kind == FaultLate) {
