@@ -38,7 +38,7 @@ func TestMerge(t *testing.T) {
 		"nothing": {job: byPhone, edit: func(*world) {}, want: merged(2, 0, 0, 0), left: 1},
 		"the one that stays is gone": {
 			job: byPhone, edit: func(w *world) { w.edit("crm.item.delete", map[string]any{"entityTypeId": 3, "id": 3}) },
-			want: merged(0, 0, 1, 1), says: "contact 3, which it was to go into, is gone\ncontact#4 is kept, and only through it is this one a duplicate", left: 2,
+			want: merged(0, 0, 1, 1), says: "contact 3, which it was to go into, is gone\ncontact 4 is kept, and only through it is this one a duplicate", left: 2,
 		},
 		"the one that stays is no duplicate any more": {
 			job: byPost, edit: func(w *world) { w.edit("crm.item.update", contact(3, map[string]any{"post": "Queen"})) },

@@ -66,9 +66,14 @@ func (e *Entity) DeletionFields() []string {
 // deletionRef is the ref of an item's deletion.
 func deletionRef(e *Entity, id int64) string { return itemRef(e.Name, e.TypeID, id) }
 
-// itemRef is a ref of an item that is there. Two smart processes may have one title.
+// itemRef is a ref of an item that is there, as people read it. Two smart processes
+// may have one title.
 func itemRef(entity string, typeID int, id int64) string {
-	return fmt.Sprintf("%s %d#%d", entity, typeID, id)
+	const firstSmartProcess = 128 // entityTypeId, of crm.type.add
+	if typeID < firstSmartProcess {
+		return fmt.Sprintf("%s %d", entity, id)
+	}
+	return fmt.Sprintf("%s %d (type %d)", entity, id, typeID)
 }
 
 // Keep records that an item which was to go with another one stays.
