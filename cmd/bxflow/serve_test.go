@@ -132,6 +132,26 @@ func job(name, mode string) string {
 
 const clients = "nome;email\nAna Zulu;zulu@example.com\nBia Yankee;yankee@example.com\n"
 
+// A file that was read is moved by a job that writes, and not by one that only
+// plans. The next time there is none.
+func TestServe_filesWhatItRead(t *testing.T) {
+	t.Parallel()
+
+	files := strings.NewReplacer("clients.csv", "clients.csv\n    optional: true\n    done: done")
+	s := newServed(t, map[string]string{"clients.csv": clients, "look.yaml": files.Replace(job("look", "plan"))})
+	s.start("--addr", "127.0.0.1:0")
+	s.wait(`"msg":"job ended","job":"look".*"create":2.*"outcome":"planned"`)
+	if _, err := os.Stat(filepath.Join(s.dir, "jobs", "clients.csv")); err != nil {
+		t.Errorf("a plan moves the file: %v", err)
+	}
+	s.write("work.yaml", files.Replace(job("work", "apply")))
+	s.wait(`"msg":"job ended","job":"work".*"files":1,"outcome":"succeeded"`)
+	s.wait(`"msg":"job ended","job":"work".*"requests":\d+,"rejected":0,"outcome":"succeeded"`)
+	if text, err := os.ReadFile(filepath.Join(s.dir, "jobs", "done", "clients.csv")); err != nil || string(text) != clients {
+		t.Errorf("done/clients.csv: %v, %q", err, text)
+	}
+}
+
 func TestServe_runsWhatIsDue(t *testing.T) {
 	t.Parallel()
 

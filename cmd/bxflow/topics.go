@@ -185,7 +185,8 @@ pattern takes several files, and - is standard input.
     failed: in/failed     # or failed, or finished with rows that did
 
 done and failed are folders in the job's folder. Where a name is taken, the run's
-id comes before its ending: export-20261123-140912-340-e4tbcjzg.csv. Standard input,
+id comes before its ending: export-20261123-140912-340-e4tbcjzg.csv. The result says
+where files went: "moved":[{"file":"in/a.csv","to":"in/done/a.csv"}]. Standard input,
 a link, and a file that was changed since it was read stay, and so does what an
 interrupted run has read, until resume has ended it. A plan, a broken guard and what never came
 to a run move nothing; undo moves nothing back. retry reads a file where it was
