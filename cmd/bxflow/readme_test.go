@@ -54,13 +54,8 @@ func fenced(t *testing.T, text, language string) []string {
 // last in one folder, and compares what is printed.
 func TestReadme_transcripts(t *testing.T) {
 	t.Parallel()
-	checkTranscripts(t, readme(t))
-}
-
-func checkTranscripts(t *testing.T, text string) {
-	t.Helper()
 	dir := exampleDir(t)
-	for _, block := range fenced(t, text, "console") {
+	for _, block := range fenced(t, readme(t), "console") {
 		commands, want := transcript(block)
 		got := typeIn(t, dir, commands)
 		for i, command := range commands {
@@ -325,48 +320,96 @@ func TestReadme_source(t *testing.T) {
 // TestReadme_links follows the links to files.
 func TestReadme_links(t *testing.T) {
 	t.Parallel()
-	for _, m := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(readme(t), -1) {
-		path, _, _ := strings.Cut(m[1], "#")
-		if path == "" || strings.Contains(path, "://") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(top, path)); err != nil {
-			t.Errorf("README.md: link: %v", err)
+	for _, name := range []string{"README.md", "README.pt-BR.md"} {
+		for _, m := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(page(t, name), -1) {
+			path, _, _ := strings.Cut(m[1], "#")
+			if path == "" || strings.Contains(path, "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(top, path)); err != nil {
+				t.Errorf("%s: link: %v", name, err)
+			}
 		}
 	}
 }
 
-// TestReadme_portuguese holds the Portuguese page against the program and the
-// English one: its commands, its transcripts, its verbs, its job.
+// TestReadme_portuguese holds the Portuguese page against the English one, which
+// the other tests hold against the program: what they share is the same, in the
+// same order.
 func TestReadme_portuguese(t *testing.T) {
 	t.Parallel()
-	text := page(t, "README.pt-BR.md")
-	checkTranscripts(t, text)
-	typed := regexp.MustCompile(`(?m)^    go .*$`)
-	if diff := cmp.Diff(typed.FindAllString(readme(t), 2), typed.FindAllString(text, 2)); diff != "" {
-		t.Errorf("the two commands (-README.md +README.pt-BR.md):\n%s", diff)
+	english, portuguese := parts(t, "README.md"), parts(t, "README.pt-BR.md")
+	if diff := cmp.Diff(english, portuguese); diff != "" {
+		t.Fatalf("what one page has and the other one doesn't, or where they differ (-README.md +README.pt-BR.md):\n%s", diff)
 	}
-	var verbs, want []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+)` \\|").FindAllStringSubmatch(text, -1) {
-		verbs = append(verbs, m[1])
-	}
-	for _, kind := range steps.All() {
-		want = append(want, kind.Verb)
-	}
-	slices.Sort(verbs)
-	slices.Sort(want)
-	if diff := cmp.Diff(want, verbs); diff != "" {
-		t.Errorf("verbs (-steps.All +README.pt-BR.md):\n%s", diff)
-	}
-	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "clientes.yaml"), fenced(t, text, "yaml")[0])
-	writeFile(t, filepath.Join(dir, "clientes.csv"), "cpf;nome;celular;rua;cidade;cep;pago\n529.982.247-25;Ana;(11) 98765-4321;Rua 1;Recife;50000-000;sim\n")
-	if n := written(t, bxflow(t, dir, exitDone, "run", "clientes.yaml", "--yes", "--format", "json")); n != 5 {
-		t.Errorf("its job wrote %d changes, want 5", n)
-	}
-	for _, m := range regexp.MustCompile(`\]\(([^)#:]+)[^)]*\)`).FindAllStringSubmatch(text, -1) {
-		if _, err := os.Stat(filepath.Join(top, m[1])); err != nil {
-			t.Errorf("link: %v", err)
+	for i, part := range portuguese {
+		if len(part.words) > 2 && slices.Equal(part.words, english[i].words) {
+			t.Errorf("%v: not translated", part)
 		}
 	}
+}
+
+// A part of a page is a heading, a block of code, a row of a table, an item of a
+// list or a paragraph.
+type part struct {
+	where  string   // file, line and the heading above
+	shared string   // what each language has: code without comments, links, numbers
+	words  []string // what is translated
+}
+
+// Equal compares what each language has; cmp.Diff calls it.
+func (p part) Equal(other part) bool { return p.shared == other.shared }
+
+func (p part) String() string { return p.where + ": " + p.shared }
+
+// parts lists the parts of a page.
+func parts(t *testing.T, name string) []part {
+	t.Helper()
+	text := strings.ReplaceAll(page(t, name), "](README.pt-BR.md)", "](README.md)") // each links to the other
+	blocks := regexp.MustCompile("(?m)^```(?s:.*?)^```$|^#+ .*|^\\|.*|^    .*|^.+(?:\\n(?:[^-\\n]|-[^ \\n]).*)*")
+	var all []part
+	heading := ""
+	for _, at := range blocks.FindAllStringIndex(text, -1) {
+		block := text[at[0]:at[1]]
+		if strings.HasPrefix(block, "#") {
+			heading = block
+		}
+		p := part{where: fmt.Sprintf("%s:%d (%s)", name, 1+strings.Count(text[:at[0]], "\n"), heading)}
+		p.shared, p.words = split(block)
+		all = append(all, p)
+	}
+	return all
+}
+
+// split tells what a block of a page has in each language from the words that are
+// translated.
+func split(block string) (shared string, words []string) {
+	kind, cells := "paragraph", []string{block}
+	switch {
+	case strings.HasPrefix(block, "#"):
+		level, _, _ := strings.Cut(block, " ")
+		return level, nil
+	case strings.HasPrefix(block, "```yaml"), strings.HasPrefix(block, "    "):
+		return regexp.MustCompile(`(?m)(^|\s+)# .*$`).ReplaceAllString(block, ""), nil
+	case strings.HasPrefix(block, "```"):
+		return block, nil
+	case strings.HasPrefix(block, "|"):
+		kind, cells = "row", strings.Split(strings.Trim(block, "|"), "|")
+	case strings.HasPrefix(block, "- "):
+		kind = "item"
+	}
+	kept := regexp.MustCompile("(?:\\*\\*)?`[^`]+`(?:\\*\\*)?|\\]\\([^)]+\\)|\\b\\d+(?:[.,]\\d+)*")
+	number := regexp.MustCompile(`^\d`)
+	for i, cell := range cells {
+		marks := kept.FindAllString(strings.Join(strings.Fields(cell), " "), -1)
+		for j, mark := range marks {
+			if number.MatchString(mark) {
+				marks[j] = strings.NewReplacer(".", "", ",", "").Replace(mark) // 2,500 is 2.500
+			}
+		}
+		slices.Sort(marks)
+		cells[i] = strings.Join(slices.Compact(marks), " ")
+		words = append(words, regexp.MustCompile(`\pL+`).FindAllString(kept.ReplaceAllString(cell, ""), -1)...)
+	}
+	return kind + " " + strings.Join(cells, " | "), words
 }
