@@ -131,12 +131,12 @@ func fileOf(raw json.RawMessage) any {
 		raw = bytes.TrimSpace(list[0])
 	}
 	var f engine.File
-	if id, ok := scalar(raw); ok {
-		f.ID, _ = integer(id, false).(int64)
-	} else {
-		f.ID = int64(intOf(member(raw, "id")))
+	id, bare := scalar(raw)
+	if !bare {
+		id, _ = scalar(member(raw, "id"))
 		f.URL, _ = scalar(member(raw, "url"))
 	}
+	f.ID, _ = integer(id, false).(int64)
 	if strings.Contains(f.URL, "/rest/") { // as one for programs is
 		f.URL = ""
 	}
