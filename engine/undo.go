@@ -485,19 +485,19 @@ func (u *undoing) sumUp(ctx context.Context) (err error) {
 		h.Lasting = append(h.Lasting, "the timelines and histories of items: those of deleted ones go, and the entries that the run caused stay")
 	}
 	if n := u.lasts.renewed; n > 0 {
-		h.Lasting = append(h.Lasting, fmt.Sprintf("the ids of %d items that are made again: they get new ones, and links from elsewhere to the old ones stay broken", n))
+		h.Lasting = append(h.Lasting, fmt.Sprintf("the ids of items that are made again (%d): they get new ones, and links from elsewhere to the old ones stay broken", n))
 	}
 	if n := u.lasts.merged; n > 0 {
-		h.Lasting = append(h.Lasting, fmt.Sprintf("%d items that were merged into others: the portal can't part them", n))
+		h.Lasting = append(h.Lasting, fmt.Sprintf("items that were merged into others (%d): the portal can't part them", n))
 	}
 	if n := u.lasts.calls; n > 0 {
-		h.Lasting = append(h.Lasting, fmt.Sprintf("%d calls, for which the job names no method that undoes them", n))
+		h.Lasting = append(h.Lasting, fmt.Sprintf("calls for which the job names no method that undoes them (%d)", n))
 	}
 	if n := u.lasts.amounts; n > 0 {
-		h.Lasting = append(h.Lasting, fmt.Sprintf("the amounts of %d items, which follow their product rows: one that was none of their sum does not come back", n))
+		h.Lasting = append(h.Lasting, fmt.Sprintf("the amounts of items (%d), which follow their product rows: one that was none of their sum does not come back", n))
 	}
 	if n := u.lasts.closed; n > 0 {
-		h.Lasting = append(h.Lasting, fmt.Sprintf("the closing dates of %d items, which the portal set when they reached their last stage", n))
+		h.Lasting = append(h.Lasting, fmt.Sprintf("the closing dates of items (%d), which the portal set when they reached their last stage", n))
 	}
 	if n := u.lasts.replaced; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("files that the run replaced or removed (%d): nobody has kept their contents", n))

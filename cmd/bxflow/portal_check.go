@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -155,6 +156,8 @@ func (c check) lacking(s *session) error {
 		return fmt.Errorf("the %s lacks the scope %s; add it in the portal: Developer resources, Integrations", s.target.actsBy(), strings.Join(missing, " and "))
 	case n != nil && len(n.unreadable) > 0:
 		return fmt.Errorf("the user may not read %s, which the job needs; have an administrator give the right, in the CRM's access permissions", strings.Join(n.unreadable, " and "))
+	case n != nil && n.merges && !c.portal.Admin:
+		return errors.New("the job merges items, which the portal lets only administrators do; use a webhook of one")
 	case n != nil && len(n.methods) > 0:
 		return fmt.Errorf("the portal has no %s, which the job needs; it must be updated", strings.Join(n.methods, " and "))
 	}

@@ -51,13 +51,16 @@ func (e employee) RoundTrip(r *http.Request) (*http.Response, error) {
 // What a portal tells about the rights of a user who has not all of them.
 func TestPortalCheck_rights(t *testing.T) {
 	t.Parallel()
+	const onboarding = "testdata/jobs/onboarding.yaml"
 	tests := map[string]struct {
 		portal employee
+		job    string
 		want   string
 	}{
-		"an employee who may read": {employee{}, ""},
-		"one who may not":          {employee{denied: `"entityTypeId":128`}, "the user may not read Onboarding, which the job needs; have an administrator give the right"},
-		"an old portal":            {employee{lacks: "method.get"}, "the portal has no crm.item.add, which the job needs; it must be updated"},
+		"an employee who may read": {employee{}, onboarding, ""},
+		"one who may not":          {employee{denied: `"entityTypeId":128`}, onboarding, "the user may not read Onboarding, which the job needs; have an administrator give the right"},
+		"an old portal":            {employee{lacks: "method.get"}, onboarding, "the portal has no crm.item.add, which the job needs; it must be updated"},
+		"one who is to merge":      {employee{}, "../../examples/duplicates/duplicates.yaml", "the job merges items, which the portal lets only administrators do"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +81,7 @@ func TestPortalCheck_rights(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &session{Client: client, target: target{limits: limits}}
-			job, err := newApp().loadJob(filepath.Join("testdata", "jobs", "onboarding.yaml"), true)
+			job, err := newApp().loadJob(filepath.FromSlash(tt.job), true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,6 +30,7 @@ type jobNeeds struct {
 	unreadable []string // entities
 	writes     bool
 	imports    bool // without automation, which takes a right of its own
+	merges     bool // which takes an administrator (crm.entity.mergeBatch)
 }
 
 // needs asks the portal what it tells about the rights that a job takes. It
@@ -81,7 +82,7 @@ func (n *jobNeeds) uses(job *engine.Job) []string {
 				n.writes = true
 				methods = append(methods, "crm.item.delete")
 			case *steps.Merge:
-				n.writes = true
+				n.writes, n.merges = true, true
 				methods = append(methods, "crm.entity.mergeBatch")
 			case *steps.Comment:
 				n.writes = true

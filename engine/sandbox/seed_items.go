@@ -103,10 +103,17 @@ func (g *seeder) contact(n, companies int64) {
 }
 
 func (g *seeder) lead(n int64) {
+	phone := n
+	if n == 4 {
+		phone = 0 // whoever asked first asks again
+	}
 	g.put(leadType, n, values{
 		"TITLE": "Enquiry about " + g.faker.ProductName(), "NAME": g.faker.FirstName(), "LAST_NAME": g.faker.LastName(),
 		"SOURCE_ID": "WEB", "OPPORTUNITY": float64(100 * (n + 1)), "ASSIGNED_BY_ID": 2 + n%5,
-		"FM": listOf(commRow("EMAIL", "lead"+strconv.FormatInt(n+1, 10)+"@example.org")),
+		"FM": listOf(
+			commRow("PHONE", fmt.Sprintf("+55219%08d", 80_000_000+phone)),
+			commRow("EMAIL", "lead"+strconv.FormatInt(n+1, 10)+"@example.org"),
+		),
 	})
 }
 
