@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sourcegraph/conc"
+
 	"github.com/bxflow/bxflow/engine"
 )
 
@@ -131,7 +133,8 @@ func condition(plan int64, f engine.Filter) (string, []any) {
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
 
 // query reads changes, up to pageBytes of them. On an error it returns those
-// before it as well.
+// before it as well. Rows are decoded while the next ones are fetched, which takes
+// about as long.
 func (j *Journal) query(ctx context.Context, query string, args ...any) (_ []*engine.Change, err error) {
 	rows, err := j.db.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -139,26 +142,45 @@ func (j *Journal) query(ctx context.Context, query string, args ...any) (_ []*en
 	}
 	defer rows.Close()
 	var cs []*engine.Change
-	size, values := 0, newValueReader()
-	for size < pageBytes && rows.Next() {
-		c, r, err := scanChange(rows, values)
-		if ctx.Err() != nil {
-			return cs, ctx.Err()
+	var damage error // of a row before the one that err is about
+	var decoding conc.WaitGroup
+	fetched := make(chan *row, 64)
+	decoding.Go(func() {
+		values := newValueReader()
+		for r := range fetched {
+			if damage != nil {
+				continue
+			}
+			c, err := r.change(values)
+			if err != nil {
+				damage = &DamagedError{Path: j.path, Fault: err.Error()}
+				continue
+			}
+			cs = append(cs, c)
 		}
-		if err != nil {
-			return cs, &DamagedError{Path: j.path, Fault: err.Error()}
-		}
-		cs = append(cs, c)
-		size += len(r.Fields) + len(r.Row) + len(r.Needs)
+	})
+	err = j.fetch(ctx, rows, fetched)
+	close(fetched)
+	decoding.Wait()
+	if damage != nil {
+		err = damage
 	}
-	return cs, fault(j.path, rows.Err())
+	return cs, err
 }
 
-func scanChange(rows *sql.Rows, values valueReader) (*engine.Change, *row, error) {
-	r, err := scanRow(rows)
-	if err != nil {
-		return nil, nil, err
+// fetch hands rows on, up to pageBytes of them.
+func (j *Journal) fetch(ctx context.Context, rows *sql.Rows, fetched chan<- *row) error {
+	reader := newRowReader()
+	for size := 0; size < pageBytes && rows.Next(); {
+		r, err := reader.read(rows)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return &DamagedError{Path: j.path, Fault: err.Error()}
+		}
+		fetched <- r
+		size += len(r.Fields) + len(r.Row) + len(r.Needs)
 	}
-	c, err := r.change(values)
-	return c, r, err
+	return fault(j.path, rows.Err())
 }

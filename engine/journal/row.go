@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 
 	"github.com/bxflow/bxflow/engine"
@@ -66,38 +67,53 @@ func insertRows(n int) string {
 		values + strings.Repeat(", "+values, n-1)
 }
 
+// planPart points to the values of planColumns but the checksum.
 func (r *row) planPart() []any {
 	return []any{
-		r.Seq, r.Step, r.Index, r.Kind, r.Alters, r.Entity, r.TypeID, r.Ref, r.Source, r.Key, r.ExternalKey, r.KeyField, r.Match,
-		r.Import, r.Needs, r.Reason, r.Line, r.Row,
+		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Alters, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey, &r.KeyField, &r.Match,
+		&r.Import, &r.Needs, &r.Reason, &r.Line, &r.Row,
 	}
 }
 
-// statePart begins with the number of the change in its checksum, so that the
-// state of one is not taken for that of another.
+// statePart points to the values of stateColumns but the checksum.
 func (r *row) statePart() []any {
-	return []any{r.ItemID, r.Fields, r.State, r.Open, r.Attempt, r.SentAt, r.Error, r.Warnings, r.Image}
+	return []any{&r.ItemID, &r.Fields, &r.State, &r.Open, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &r.Image}
 }
 
-// stateSum is the checksum of statePart. Rows of format 1 have no image, and
-// keep theirs.
+// stateSum is the checksum of statePart. It begins with the number of the change,
+// so that the state of one is not taken for that of another. Rows of format 1 have
+// no image, and keep theirs.
 func (r *row) stateSum() int64 {
-	part := r.statePart()
+	part := append([]any{&r.Seq}, r.statePart()...)
 	if r.Image == "" {
 		part = part[:len(part)-1]
 	}
-	return checksum(append([]any{r.Seq}, part...))
+	return checksum(part)
 }
 
 // planValues are the values of planColumns.
 func (r *row) planValues() []any {
 	part := r.planPart()
-	return append(part, checksum(part))
+	return append(values(part), checksum(part))
 }
 
 // stateValues are the values of stateColumns.
 func (r *row) stateValues() []any {
-	return append(r.statePart(), r.stateSum())
+	return append(values(r.statePart()), r.stateSum())
+}
+
+// values are what a row's pointers point to.
+func values(part []any) []any {
+	out := make([]any, len(part), len(part)+1)
+	for i, p := range part {
+		switch p := p.(type) {
+		case *string:
+			out[i] = *p
+		case *int64:
+			out[i] = *p
+		}
+	}
+	return out
 }
 
 // checksum is the CRC-32 of texts and numbers, each with its length.
@@ -107,8 +123,12 @@ func checksum(values []any) int64 {
 		switch v := v.(type) {
 		case string:
 			b = append(binary.AppendVarint(b, int64(len(v))), v...)
+		case *string:
+			b = append(binary.AppendVarint(b, int64(len(*v))), *v...)
 		case int64:
 			b = binary.AppendVarint(b, v)
+		case *int64:
+			b = binary.AppendVarint(b, *v)
 		default:
 			panic(fmt.Sprintf("checksum of %T", v))
 		}
@@ -167,22 +187,31 @@ func (r *row) change(v valueReader) (*engine.Change, error) {
 	return c, nil
 }
 
-// scanRow reads the row that rows stand at and checks that it is as it was
-// written.
-func scanRow(rows *sql.Rows) (*row, error) {
-	var r row
-	var planSum, stateSum int64
-	err := rows.Scan(
-		&r.Seq, &r.Step, &r.Index, &r.Kind, &r.Alters, &r.Entity, &r.TypeID, &r.Ref, &r.Source, &r.Key, &r.ExternalKey, &r.KeyField, &r.Match,
-		&r.Import, &r.Needs, &r.Reason, &r.Line, &r.Row, &planSum,
-		&r.ItemID, &r.Fields, &r.State, &r.Open, &r.Attempt, &r.SentAt, &r.Error, &r.Warnings, &r.Image, &stateSum,
-	)
-	if err != nil {
+// rowReader reads one row after the other into the same place.
+type rowReader struct {
+	at                row
+	planned           []any // of at
+	planSum, stateSum int64
+	columns           []any
+}
+
+func newRowReader() *rowReader {
+	s := &rowReader{}
+	s.planned = s.at.planPart()
+	s.columns = append(slices.Clone(s.planned), &s.planSum)
+	s.columns = append(append(s.columns, s.at.statePart()...), &s.stateSum)
+	return s
+}
+
+// read reads the row that rows stand at and checks that it is as it was written.
+func (s *rowReader) read(rows *sql.Rows) (*row, error) {
+	if err := rows.Scan(s.columns...); err != nil {
 		return nil, fmt.Errorf("a change cannot be read: %w", err)
 	}
-	if checksum(r.planPart()) != planSum || r.stateSum() != stateSum {
-		return nil, fmt.Errorf("change %d does not fit its checksum", r.Seq)
+	if checksum(s.planned) != s.planSum || s.at.stateSum() != s.stateSum {
+		return nil, fmt.Errorf("change %d does not fit its checksum", s.at.Seq)
 	}
+	r := s.at
 	return &r, nil
 }
 

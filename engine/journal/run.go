@@ -134,9 +134,9 @@ func (r *Run) sound(ctx context.Context) error {
 		return fault(r.j.path, err)
 	}
 	defer rows.Close()
-	last := int64(0)
+	reader, last := newRowReader(), int64(0)
 	for ; rows.Next(); last++ {
-		c, err := scanRow(rows)
+		c, err := reader.read(rows)
 		if err == nil && c.Seq != last+1 {
 			err = fmt.Errorf("change %d is missing", last+1)
 		}

@@ -98,8 +98,8 @@ func (f *Fault) set(key, val string) (err error) {
 	case "method":
 		f.method = strings.ToLower(val)
 	case "delay":
-		if f.delay, err = time.ParseDuration(val); err == nil && f.delay < 0 {
-			err = errors.New("negative; want a duration such as 2s")
+		if f.delay, err = time.ParseDuration(val); err != nil || f.delay < 0 {
+			err = errors.New("not a duration of 0 or more; write one such as 2s")
 		}
 	default:
 		err = errors.New("unknown key; the keys are p, nth, after, count, method, delay, done, seed")
