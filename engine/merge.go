@@ -87,14 +87,14 @@ func (h *Held) gain(other *Held) string {
 		case theirs == nil || f.ReadOnly || !h.Entity.remade(f):
 		case f.Type == FieldMulti:
 			rows := multiRows(ours)
-			var added []MultiValue
+			var added []string
 			for _, row := range multiRows(theirs) {
 				if !f.hasMulti(rows, row.Value) {
-					rows, added = append(slices.Clone(rows), row), append(added, row)
+					rows, added = append(slices.Clone(rows), row), append(added, row.Value)
 				}
 			}
 			if added != nil {
-				gains = append(gains, called(f)+" "+brief(shown(added)))
+				gains = append(gains, called(f)+" "+brief(strings.Join(added, ", ")))
 				h.Now[f.Name] = rows
 			}
 		case ours == nil:

@@ -218,7 +218,7 @@ func (p *planText) searches() {
 		p.line("\nNothing was looked up.")
 		return
 	}
-	p.line("\nHow items were looked up (a command asks for 50 keys, or reads 50 items; a request has 50 commands)")
+	p.line("\nHow items were looked up, 50 keys or items a command, 50 commands a request:")
 	read := map[int]bool{}
 	for _, s := range p.Header.Searches {
 		p.line("  %s", p.wrap(fmt.Sprintf("%s: %s by %s: %s", clean(s.Step), clean(s.Entity), p.by(s), searched(s, read[s.TypeID])), "    "))
