@@ -559,3 +559,58 @@ func TestFind_oddNames(t *testing.T) {
 		t.Errorf("ids by key (-want +got):\n%s", diff)
 	}
 }
+
+// All items are read once for many look-ups, again for a plan that begins later,
+// and not at all where they are far more than the portal had said.
+func TestFind_whole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n = 5000
+		c, box := openSandbox(t, sandbox.Options{Seed: fmt.Sprintf("demo,contacts=%d", n)}, unlimited())
+		contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+		if contact.Items != n || contact.Few {
+			t.Fatalf("%d contacts, few %t", contact.Items, contact.Few)
+		}
+		requests := func(since time.Time, ids ...any) int {
+			t.Helper()
+			before := box.Stats().Requests
+			l := engine.Lookup{Entity: contact, Match: []*engine.Field{fieldOf(t, contact, "id")}, Whole: since}
+			var want [][]int64
+			for _, id := range ids {
+				l.Keys = append(l.Keys, []any{id})
+				if number := id.(int64); number <= n {
+					want = append(want, []int64{number})
+				} else {
+					want = append(want, nil)
+				}
+			}
+			if diff := cmp.Diff(want, find(t, c, l)); diff != "" {
+				t.Errorf("ids (-want +got):\n%s", diff)
+			}
+			return box.Stats().Requests - before
+		}
+		began := time.Now()
+		if got := requests(began, int64(1), int64(n), int64(n+1)); got < 2 || got > 3 {
+			t.Errorf("reading all takes %d requests, want 2 or 3", got)
+		}
+		<-time.After(5 * time.Minute)
+		if got := requests(began, int64(7)); got != 0 {
+			t.Errorf("a look-up of the same plan takes %d requests", got)
+		}
+		if got := requests(time.Now(), int64(7)); got < 2 || got > 3 {
+			t.Errorf("one of a later plan takes %d requests, want 2 or 3", got)
+		}
+		write(t, c, personWith(contact, "+1"))
+		if got := requests(began, int64(7)); got < 2 {
+			t.Errorf("one after a write takes %d requests", got)
+		}
+
+		lied := *contact
+		lied.Items, contact = 10, &lied
+		c, box = openSandbox(t, sandbox.Options{Seed: fmt.Sprintf("demo,contacts=%d", n)}, unlimited())
+		first := requests(began, int64(7), int64(n+1))
+		if again := requests(began, int64(8)); first > 3 || again != 1 {
+			t.Errorf("where there are more than it was said, %d and then %d requests", first, again)
+		}
+	})
+}

@@ -15,6 +15,7 @@ import (
 // were read. Reading them all may be cheaper than looking keys up.
 type table struct {
 	few    bool
+	many   bool // far more than the portal had said: they are not read
 	seen   time.Time
 	fields []string // that items have; of no items, all are known
 	items  []engine.Item
@@ -49,13 +50,13 @@ func (c *Client) wholeTable(ctx context.Context, l engine.Lookup) (*table, error
 	known := c.tables[l.Entity.TypeID]
 	c.mu.Unlock()
 	wanted := !l.Whole.IsZero()
-	if known != nil && known.has(fields) {
+	if known != nil && !known.many && known.has(fields) {
 		if time.Since(known.seen) < c.governor.limits.Request/4 || wanted && !known.seen.Before(l.Whole) {
 			return known, nil
 		}
 	}
 	few := known != nil && known.few
-	if !wanted && (!few || len(l.Keys) <= pageSize) {
+	if !wanted && (!few || len(l.Keys) <= pageSize) || known != nil && known.many {
 		return nil, nil
 	}
 	if known != nil {
@@ -63,8 +64,7 @@ func (c *Client) wholeTable(ctx context.Context, l engine.Lookup) (*table, error
 	}
 	slices.Sort(fields)
 	read := &table{few: few, seen: time.Now(), fields: slices.Compact(fields)}
-	var err error
-	if read.items, err = c.readTable(ctx, l.Entity, read.fields, few); err != nil {
+	if err := c.readTable(ctx, l.Entity, read); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -75,28 +75,36 @@ func (c *Client) wholeTable(ctx context.Context, l engine.Lookup) (*table, error
 	case few && len(read.items) >= pageSize: // there may be more by now
 		delete(c.tables, l.Entity.TypeID)
 		return nil, nil
+	case read.many:
+		c.tables[l.Entity.TypeID] = &table{many: true}
+		return nil, nil
 	}
 	c.tables[l.Entity.TypeID] = read
 	return read, nil
 }
 
-// readTable reads all items, by one page where they are few.
-func (c *Client) readTable(ctx context.Context, e *engine.Entity, fields []string, few bool) ([]engine.Item, error) {
-	if few {
-		pages, err := c.listAll(ctx, []listing{{entity: e, fields: fields, whole: true}})
-		if err != nil {
-			return nil, err
+// readTable reads all items, by one page where they are few. It gives up where
+// they are far more than the portal had said, as it may remember an old number
+// (total of crm.item.list).
+func (c *Client) readTable(ctx context.Context, e *engine.Entity, t *table) error {
+	if t.few {
+		pages, err := c.listAll(ctx, []listing{{entity: e, fields: t.fields, whole: true}})
+		if err == nil {
+			t.items = pages[0]
 		}
-		return pages[0], nil
+		return err
 	}
-	var items []engine.Item
-	for page, err := range c.Scan(ctx, e, nil, fields) {
+	most := 2*max(e.Items, 0) + 20*pageSize
+	for page, err := range c.Scan(ctx, e, nil, t.fields) {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		items = append(items, page...)
+		if t.items = append(t.items, page...); len(t.items) > most {
+			t.items, t.many = nil, true
+			return nil
+		}
 	}
-	return items, nil
+	return nil
 }
 
 // has says whether the items were read with these fields.
