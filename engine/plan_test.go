@@ -274,6 +274,23 @@ func TestPlan(t *testing.T) {
 			want: engine.Counts{Invalid: 2},
 			says: []string{"reaches the same contact by another key"},
 		},
+		"of two rows that reach one item by other keys the first may win": {
+			rows: "cpf,name,email\n10000000108,First,\n,Second,contact1@example.org\n",
+			job: `
+  - read: rows.csv
+  - import: contact
+    match: [[CPF], [email]]
+    duplicates: first
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", email: "${{ row.email }}"}
+`,
+			want: engine.Counts{Update: 1, Unchanged: 1},
+			holds: func(t *testing.T, w *world) {
+				t.Helper()
+				if len(w.named("contact", "name", "First")) != 1 || len(w.named("contact", "name", "Second")) != 0 {
+					t.Error("it is not the first that won")
+				}
+			},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ type Import struct {
 	Match       []engine.MatchList  `key:"match" required:"true" doc:"The field that tells items apart, a list of fields (all together), or several lists tried in turn."`
 	OnMatch     string              `key:"on_match" enum:"update,skip,fail" default:"update" doc:"What to do when an item matches."`
 	OnMany      string              `key:"on_many" enum:"fail,first,newest" default:"fail" doc:"What to do when several items match."`
-	Duplicates  string              `key:"duplicates" enum:"fail,first,last,merge" default:"fail" doc:"What to do when rows of one key want different things: fail (all of them are invalid), first or last wins, or merge (later rows fill what earlier ones left empty)."`
+	Duplicates  string              `key:"duplicates" enum:"fail,first,last,merge" default:"fail" doc:"What to do when rows of one key want different things: fail (all of them are invalid), first or last wins, or merge (later rows fill what earlier ones left empty). Of rows that reach one item by different keys, first takes the first; otherwise all of them are invalid."`
 	Fields      []engine.FieldValue `key:"fields" required:"true" doc:"Fields of the item, by title, REST name or UF_ name; the match fields among them."`
 	OnCreate    []engine.FieldValue `key:"on_create" doc:"Fields that are set only when the item is new."`
 	Replace     bool                `key:"replace" default:"false" doc:"true makes phones, e-mails, links and files exactly the given ones; otherwise the given are added."`
@@ -366,29 +366,36 @@ func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error
 		return s.create(p, e)
 	}
 	e.record.Hold(p.ID(), e.held)
-	if err := s.oneKey(ctx, p, e); err != nil || e.fault != "" {
+	first, err := s.oneKey(ctx, p, e)
+	if err != nil || e.fault != "" {
 		return err
 	}
-	if err := s.found(ctx, p, e); err != nil {
+	if !first {
+		p.Unchanged(e.record, e.held)
+	} else if err := s.found(ctx, p, e); err != nil {
 		return err
 	}
 	return s.claim(p, e, e.held)
 }
 
-// oneKey refuses a second record that reaches an item by another key.
-func (s *Import) oneKey(ctx context.Context, p *engine.Planning, e *entry) error {
+// oneKey says whether the record is the first that reaches its item. It refuses
+// another one, by another key, unless the first is to win.
+func (s *Import) oneKey(ctx context.Context, p *engine.Planning, e *entry) (first bool, err error) {
 	key := p.ClaimKey("item", e.held.ID, e.held.Ref)
 	claims, err := p.Claims(ctx, []engine.Hash{key})
 	if err != nil {
-		return err
+		return false, err
 	}
 	if c := claims[key]; c != nil && c.Source != e.record.Source {
+		if s.Duplicates == "first" {
+			return false, nil
+		}
 		e.fault = fmt.Sprintf("%s reaches the same %s by another key", c.Source, s.entity.Name)
 		p.Withdraw(p.ID(), c.Source, fmt.Sprintf("%s reaches the same %s by another key", e.record.Source, s.entity.Name))
 		p.Invalid(e.record, e.fault)
-		return nil
+		return false, nil
 	}
-	return p.SetClaim(key, &engine.Claim{Source: e.record.Source})
+	return true, p.SetClaim(key, &engine.Claim{Source: e.record.Source})
 }
 
 func (s *Import) found(ctx context.Context, p *engine.Planning, e *entry) error {

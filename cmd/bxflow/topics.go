@@ -188,9 +188,9 @@ done and failed are folders in the job's folder. Where a name is taken, the run'
 id comes before its ending: export-20261123-140912-340-e4tbcjzg.csv. The result says
 where files went: "moved":[{"file":"in/a.csv","to":"in/done/a.csv"}]. Standard input,
 a link, and a file that was changed since it was read stay, and so does what an
-interrupted run has read, until resume has ended it. A plan, a broken guard and what never came
-to a run move nothing; undo moves nothing back. retry reads a file where it was
-moved, so that it can be mended there.
+interrupted run has read, until resume has ended it. A plan, a broken guard and what
+never came to a run move nothing; undo moves nothing back. retry reads a file where
+it was moved, so that it can be mended there.
 
 Rows of PostgreSQL, MySQL or SQLite come by a query:
 
