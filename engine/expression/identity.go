@@ -65,7 +65,7 @@ func phone(args ...any) (any, error) {
 	case errors.Is(err, phonenumbers.ErrInvalidCountryCode) && region == "":
 		return nil, fmt.Errorf("%q has no country code; name its region: phone(text, \"BR\")", texts[0])
 	case err != nil || !phonenumbers.IsValidNumber(n):
-		return nil, fmt.Errorf("%q is not a phone number%s", texts[0], ofRegion(region))
+		return nil, fmt.Errorf("%q is not a phone number%s; write it with its area code, or + and the country's", texts[0], ofRegion(region))
 	}
 	return phonenumbers.Format(n, phonenumbers.E164), nil
 }
@@ -90,7 +90,7 @@ func regionLiteral(argument int, text string) error {
 // addresses: none of them is an address to keep in a CRM.
 func email(text string) (string, error) {
 	const maxAddress = 254 // RFC 5321, 4.5.3.1.3
-	notOne := errors.New("is not an e-mail address")
+	notOne := errors.New("is not an e-mail address; write it like ana@example.com")
 	a, err := mail.ParseAddress(text)
 	if err != nil || a.Name != "" || a.Address != text || len(text) > maxAddress {
 		return "", notOne
