@@ -76,6 +76,7 @@ func (r byKeys) Find(ctx context.Context, l engine.Lookup) ([][]engine.Item, err
 // A plan is the same, however its items were looked up.
 func TestPlan_sameByKeysAndWhole(t *testing.T) {
 	t.Parallel()
+	skipLarge(t)
 	const job = `
   - read: rows.csv
   - import: contact
