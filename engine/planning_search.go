@@ -36,19 +36,27 @@ const (
 // CommandsFor is how many commands ask for so many keys or items.
 func CommandsFor(n int) int { return (n + perCommand - 1) / perCommand }
 
-// Expect says about how many records the stream in hand has more than was said
-// before. Look-ups go by it, nothing else.
-func (p *Planning) Expect(records int) { p.expected += max(records, 0) }
+// Expect says that the stream in hand has about so many records, besides those
+// that were said before. Look-ups go by it, nothing else; where a few records are
+// tried again, the others don't count.
+func (p *Planning) Expect(records int) {
+	if p.options.Retry == nil {
+		p.expected += max(records, 0)
+	}
+}
 
 // Find looks items up for the step in hand, as [Reader.Find] does.
 func (p *Planning) Find(ctx context.Context, l Lookup) ([][]Item, error) {
+	if l.Entity.Beside() { // what belongs to items, and is asked for by them
+		return p.Reader.Find(ctx, l)
+	}
 	s := p.search(l)
 	s.Keys += len(l.Keys)
-	if slices.ContainsFunc(l.Match, func(f *Field) bool { return f.Type == FieldMulti }) || l.Entity.Beside() {
+	if slices.ContainsFunc(l.Match, func(f *Field) bool { return f.Type == FieldMulti }) {
 		return p.Reader.Find(ctx, l)
 	}
 	s.Commands += CommandsFor(len(l.Keys))
-	if s.Whole || p.wholeIsLess(l.Entity, len(l.Keys)) {
+	if p.wholeIsLess(l.Entity, len(l.Keys)) {
 		s.Whole = true
 		p.whole[l.Entity.TypeID] = true
 		l.Whole, l.Select = p.began, append(slices.Clone(l.Select), p.wholeFields(l.Entity)...)
@@ -73,7 +81,7 @@ func (p *Planning) search(l Lookup) *Search {
 	return s
 }
 
-// wholeIsLess says whether all items of an entity take no more commands than the
+// wholeIsLess says whether all items of an entity take fewer commands than the
 // keys that are still to come, these among them. Where nobody said how many
 // records there are, as many keys are to come as were asked for.
 func (p *Planning) wholeIsLess(e *Entity, keys int) bool {

@@ -65,6 +65,38 @@ func TestPlan_searches(t *testing.T) {
 	}
 }
 
+// Whoever tries a few failed rows again looks those up, however long the file is.
+func TestPlan_searchesOfRetry(t *testing.T) {
+	t.Parallel()
+	skipLarge(t)
+	synctest.Test(t, func(t *testing.T) {
+		const job = "  - read: rows.csv\n  - import: contact\n    match: CPF\n    fields: {CPF: \"${{ row.cpf }}\", name: \"${{ row.name }}\"}\n"
+		w := newWorld(t, sandbox.Options{Seed: "demo,contacts=2000"})
+		w.rows(manyRows(6000) + ",Nobody,,,\n")
+		_, draft, err := w.try(w.job(job))
+		if err != nil {
+			t.Fatal(err)
+		}
+		retry, n, err := engine.Failures(t.Context(), "run", 6001, draft)
+		if err != nil || n != 1 {
+			t.Fatalf("%d failures, %v", n, err)
+		}
+		w.rows(manyRows(6000) + "1,Nobody,,,\n")
+		if draft, err = w.journal.NewDraft(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h, err := engine.Plan(t.Context(), engine.PlanOptions{
+			Job: w.job(job), Catalogue: w.client, Reader: w.client, Gauge: w.client, Draft: draft, Now: time.Now(), Retry: retry,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := h.Searches[0]; s.Whole || s.Keys != 1 || h.Summary.Create != 1 {
+			t.Errorf("search %+v, summary %+v", s, h.Summary)
+		}
+	})
+}
+
 // byKeys looks everything up by its keys.
 type byKeys struct{ engine.Reader }
 
