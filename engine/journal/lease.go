@@ -188,10 +188,32 @@ func (l *Lease) Use(plan string) error {
 	l.forgetUsed()
 	text, err := json.Marshal(l.me)
 	if err == nil {
-		err = os.WriteFile(l.noteOf(plan)+".json", text, 0o600)
+		err = writeSynced(l.noteOf(plan)+".json", text)
 	}
 	if err != nil {
 		return fmt.Errorf("noting that plan %s is used: %w", plan, err)
+	}
+	return nil
+}
+
+// writeSynced writes a file that outlasts a power cut.
+func writeSynced(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // a file of ours
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	for range 2 { // its folder, which may be new, and so the one above
+		path = filepath.Dir(path)
+		dir, err := os.Open(path) //nolint:gosec // a folder of ours
+		if err != nil {
+			return err
+		}
+		_ = dir.Sync() // some systems can't, and need not
+		_ = dir.Close()
 	}
 	return nil
 }
