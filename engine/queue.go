@@ -86,7 +86,7 @@ type queue struct {
 	full      bool              // the loader waits for room
 	answered  bool              // a batch came back: the portal's pace is known
 	looking   bool              // a look is under way
-	lastLook  sight             // when the last one began
+	lastLook  sight             // when the last one began, or the run
 	batches   int               // that have left so far
 }
 
@@ -378,18 +378,27 @@ func (q *queue) decide(now time.Time, size int) (w work, wait time.Duration, new
 	if q.complete && len(q.tasks) == 0 {
 		return work{}, 0, nil
 	}
+	if q.lastLook.time.IsZero() { // a run's first doubts wait for others, too
+		q.lastLook = q.now(now)
+	}
 	nothingComes := q.sending == 0 && !q.looking && (q.complete || q.full)
 	mayGo := q.answered || q.sending == 0
+	wait = q.untilDoubt(now)
 	switch {
 	case !q.looking && q.doubtsDue(now):
 		w.look = q.takeLook(true, now, size)
 	case mayGo && (q.leaving() >= size || (q.leaving() > 0 && nothingComes)):
 		w.batch = q.takeFresh(size, now)
-		if w.batch == nil && !q.looking && len(q.held) > 0 {
+		if w.batch != nil || q.looking || len(q.held) == 0 {
+			break
+		}
+		if until := q.untilStale(now, size); until > 0 {
+			wait = min(wait, until)
+		} else {
 			w.look = q.takeLook(false, now, size)
 		}
 	}
-	return w, q.untilDoubt(now), q.news
+	return w, wait, q.news
 }
 
 // leaving is how many tasks nothing but a look keeps from being sent.

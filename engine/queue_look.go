@@ -29,9 +29,10 @@ const (
 	// up: most answers are lost on their way back, and few requests take effect
 	// much later than they were sent. What is not there then waits for the fence.
 	firstLook = 2 * time.Second
-	// gatherShare is the part of the fence for which doubts wait for others, once
-	// nothing else is left to do.
-	gatherShare = 5
+	// fewBatches is how little may be left for a look to wait for the rest.
+	fewBatches = 4
+	// gatherShare is the part of the fence for which doubts wait for others.
+	gatherShare = 2
 )
 
 // now is the sight of now.
@@ -98,7 +99,7 @@ func (q *queue) takeStale(doubts []*task, now time.Time, most, room int) []*task
 			take(next, t)
 		}
 	}
-	for _, t := range slices.Concat(q.held, doubts, q.inOrder(taskSending), q.inOrder(taskReady)) {
+	for _, t := range slices.Concat(q.held, doubts, q.inOrder(taskSending), q.inOrder(taskDoubtful), q.inOrder(taskReady)) {
 		take(t, nil)
 	}
 	for _, t := range taken {
@@ -134,6 +135,22 @@ func (t *task) comparable(before *task) bool {
 		return t.change.Kind == KindCreate || before.state == taskResolving && before.change.Kind != KindCreate && before.change.itemKey() == t.change.itemKey()
 	default:
 		return false
+	}
+}
+
+// untilStale is how long the look for what was held back has to wait: not at all
+// while much is left. Of the last changes, it waits for those that are on their way,
+// and where not even a batch is left, for doubts that have to be looked up anyway.
+func (q *queue) untilStale(now time.Time, size int) time.Duration {
+	switch {
+	case q.leaving() >= fewBatches*size:
+		return 0
+	case q.sending > 0:
+		return time.Hour // there will be news
+	case q.leaving() < size && len(q.doubts) > 0:
+		return max(0, q.gathered().Sub(now))
+	default:
+		return 0
 	}
 }
 
@@ -228,9 +245,9 @@ func (q *queue) doubtsDue(now time.Time) bool {
 	case !due:
 		return false
 	case q.leaving() > 0:
-		return q.passed(q.lastLook, now, q.fence/2)
+		return q.passed(q.lastLook, now, q.fence/gatherShare)
 	case q.sending > 0:
-		return now.Sub(q.lastLook.time) >= q.fence/2
+		return now.Sub(q.lastLook.time) >= q.fence/gatherShare
 	}
 	return !q.gathered().After(now)
 }
@@ -260,7 +277,7 @@ func (q *queue) untilDoubt(now time.Time) time.Duration {
 	case q.leaving() > 0 && q.batches-q.lastLook.batches < believedBatches:
 		wait = max(wait, pause.Add(believedLongest).Sub(now))
 	case q.leaving() > 0 || q.sending > 0:
-		wait = max(wait, pause.Add(q.fence/2).Sub(now))
+		wait = max(wait, pause.Add(q.fence/gatherShare).Sub(now))
 	}
 	return wait
 }

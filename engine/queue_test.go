@@ -277,3 +277,105 @@ func TestQueueLooksDoubtsUpInTime(t *testing.T) {
 		}
 	})
 }
+
+// TestQueueGathersLastLooks checks that the last changes of a run do not have a look
+// each: it waits for what is on its way, and for the doubts that need one anyway.
+func TestQueueGathersLastLooks(t *testing.T) {
+	t.Parallel()
+	const size = 50
+	update := func(id int64) *Change {
+		return &Change{Seq: id, Kind: KindUpdate, State: StatePlanned, TypeID: TypeDeal, ID: id}
+	}
+	lost := func(sent time.Time) *Change {
+		return &Change{Seq: 1, Kind: KindCreate, State: StateUnknown, TypeID: TypeContact, Ref: "client@rows.csv:1", SentAt: sent.UnixMilli()}
+	}
+	tests := map[string]struct {
+		begin func(q *queue)
+		after time.Duration // of the first look
+		asks  int           // about how many changes
+	}{
+		"a few and a doubt": {
+			begin: func(q *queue) {
+				q.doubt(newTask(lost(time.Now())))
+				q.add([]*Change{update(2)}, nil, time.Time{})
+			},
+			after: firstLook, asks: 2,
+		},
+		"a batch and a doubt": {
+			begin: func(q *queue) {
+				q.doubt(newTask(lost(time.Now())))
+				for id := range int64(size) {
+					q.add([]*Change{update(2 + id)}, nil, time.Time{})
+				}
+			},
+			after: 0, asks: size,
+		},
+		"a batch and others on their way": {
+			begin: func(q *queue) {
+				onTheirWay := lost(time.Now())
+				onTheirWay.State = StatePlanned
+				q.add([]*Change{onTheirWay}, nil, time.Now())
+				q.full = true
+				sent, _, _ := q.decide(time.Now(), size)
+				for id := range int64(size) {
+					q.add([]*Change{update(2 + id)}, nil, time.Time{})
+				}
+				q.answered = true
+				time.AfterFunc(time.Second, func() {
+					onTheirWay.State = StateDone
+					q.settle(sent.batch)
+				})
+			},
+			after: time.Second, asks: size,
+		},
+		"many and others on their way": {
+			begin: func(q *queue) {
+				q.add([]*Change{lost(time.Now())}, nil, time.Now())
+				q.full = true
+				q.decide(time.Now(), size)
+				for id := range int64(fewBatches * size) {
+					q.add([]*Change{update(2 + id)}, nil, time.Time{})
+				}
+				q.answered = true
+			},
+			after: 0, asks: fewBatches * size,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				q := newQueue(75*time.Second, false)
+				tt.begin(q)
+				q.loaded()
+				began := time.Now()
+				l := q.next(t.Context(), func() int { return size }).look
+				if l == nil {
+					t.Fatal("it sends what the portal was not asked about")
+				}
+				if after, asks := time.Since(began), len(l.doubts)+len(l.stale); after != tt.after || asks != tt.asks {
+					t.Errorf("a look at %d changes after %s, want at %d after %s", asks, after, tt.asks, tt.after)
+				}
+			})
+		})
+	}
+}
+
+// TestQueueLooksBesideWork checks that while others leave, lost answers wait for a
+// look that asks for many, from the first on.
+func TestQueueLooksBesideWork(t *testing.T) {
+	t.Parallel()
+	q := newQueue(75*time.Second, false)
+	var changes []*Change
+	for seq := range int64(3) {
+		changes = append(changes, &Change{Seq: seq + 1, Kind: KindCreate, State: StatePlanned, TypeID: TypeContact, Ref: fmt.Sprintf("client@rows.csv:%d", seq+1)})
+	}
+	began := time.Now()
+	q.add(changes, nil, began)
+	lost, _, _ := q.decide(began, 1)
+	lost.batch[0].change.State, lost.batch[0].change.SentAt = StateUnknown, began.UnixMilli()
+	q.settle(lost.batch)
+	if w, _, _ := q.decide(began.Add(2*firstLook), 1); w.look != nil {
+		t.Error("a single lost answer is looked up while others may leave")
+	}
+}
