@@ -150,12 +150,12 @@ func stripped(text string) string {
 	}, text)
 }
 
-// lostZeros adds a likely reason: spreadsheets drop the zeros at the start of what looks like a number.
+// lostZeros adds a likely reason, and what to do: spreadsheets drop the zeros at the start of what looks like a number.
 func lostZeros(s string, want int) string {
 	if digits(s) != s || len(s) >= want {
 		return ""
 	}
-	return fmt.Sprintf(", this has %d; a spreadsheet may have dropped zeros at its start", len(s))
+	return fmt.Sprintf(", this has %d; if a spreadsheet dropped zeros at its start, pad(text, %d) puts them back", len(s), want)
 }
 
 // repeated tells whether all characters are the same, which passes the check digits but is never given out.

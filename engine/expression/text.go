@@ -29,6 +29,14 @@ func textFunctions() []function {
 		},
 		{
 			doc: FunctionDoc{
+				"pad", "pad(text, length)",
+				"The text with as many zeros before it as it lacks, such as a spreadsheet drops; blank text stays blank.", `pad("1234567890", 11) gives "01234567890"`,
+			},
+			min: 2, max: 2, types: []any{new(func(string, int) string), new(func(int, int) string)},
+			call: pad,
+		},
+		{
+			doc: FunctionDoc{
 				"replace", "replace(text, old, new)",
 				"The text with every old replaced by new.", `replace("1,5", ",", ".") gives "1.5"`,
 			},
@@ -122,6 +130,21 @@ func digits(s string) string {
 		}
 		return -1
 	}, s)
+}
+
+// pad is the function of that name. No number that names anything is longer than it allows.
+func pad(args ...any) (any, error) {
+	const mostDigits = 100
+	s, err := textOf(args[0])
+	if err != nil || blankText(s) {
+		return "", err
+	}
+	length, ok := args[1].(int)
+	if !ok || length < 1 || length > mostDigits {
+		return nil, fmt.Errorf("pad takes a length from 1 to %d, not %s", mostDigits, describe(args[1]))
+	}
+	s = clean(s)
+	return strings.Repeat("0", max(0, length-utf8.RuneCountInString(s))) + s, nil
 }
 
 // title writes a name with a capital at the start of each word. Portuguese and Spanish particles stay small unless they
