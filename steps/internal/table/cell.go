@@ -92,7 +92,14 @@ func (s *Sheet) numeric(c stored) valued {
 	if err != nil || strings.Trim(c.text, "+-.0123456789eE") != "" {
 		return valued{text: c.text, fault: "the cell is stored as a number and is none", remedy: "correct the cell and save the workbook again"}
 	}
-	if f := s.book.format(c.style); f != plain {
+	switch f := s.book.format(c.style); {
+	case f < plain:
+		text := number(c.text, n)
+		if strings.Trim(text, "0123456789") == "" {
+			text = strings.Repeat("0", max(0, -int(f)-len(text))) + text
+		}
+		return valued{text: text}
+	case f > plain:
 		text, ok := dateText(n, f, s.book.from1904)
 		if !ok {
 			return valued{text: number(c.text, n), fault: "the cell is shown as a date, and its number is none", remedy: "put a date there, or give the cell the format of a number"}

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// format is what a number is shown as.
+// format is what a number is shown as. One below zero is that of a whole number
+// with so many digits at least, zeros before it, as numbers of documents have.
 type format int
 
 const (
@@ -56,7 +57,32 @@ func formatOf(code string) format {
 	case clock:
 		return asTime
 	}
-	return plain
+	return -format(zeros(code))
+}
+
+// zeros is how many digits a format shows at least, such as eleven for
+// 000\.000\.000\-00; 0 where it is not for whole numbers alone.
+func zeros(code string) int {
+	code, _, _ = strings.Cut(code, ";")
+	n := 0
+	for i := 0; i < len(code); i++ {
+		switch code[i] {
+		case '0':
+			n++
+		case '"':
+			i += 1 + strings.IndexByte(code[i+1:]+`"`, '"')
+		case '\\', '_', '*':
+			i++
+		case '#', ' ', '-', '(', ')', '+':
+		default:
+			return 0
+		}
+	}
+	const most = 30         // more than any number of a document has
+	if n == 1 || n > most { // one every number has
+		return 0
+	}
+	return n
 }
 
 // builtIn is the format of a number that need not be described in a workbook;

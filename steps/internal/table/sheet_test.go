@@ -26,8 +26,9 @@ func parts(rows string) map[string]string {
 		"xl/_rels/workbook.xml.rels": fmt.Sprintf(relations, fmt.Sprintf(relation, "r1", "worksheet", "worksheets/sheet1.xml")+
 			fmt.Sprintf(relation, "r2", "styles", "styles.xml")+fmt.Sprintf(relation, "r3", "sharedStrings", "/xl/sharedStrings.xml")),
 		"xl/workbook.xml": `<workbook xmlns:r="x"><workbookPr/><sheets><sheet name="Clients" sheetId="7" r:id="r1"/></sheets></workbook>`,
-		"xl/styles.xml": `<styleSheet><numFmts><numFmt numFmtId="164" formatCode="dd/mm/yyyy\ hh:mm"/><numFmt numFmtId="165" formatCode="&quot;day&quot; #,##0.00 [$R$-416]"/></numFmts>` +
-			`<cellStyleXfs><xf numFmtId="14"/></cellStyleXfs><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="164"/><xf numFmtId="20"/><xf numFmtId="46"/><xf numFmtId="165"/></cellXfs></styleSheet>`,
+		"xl/styles.xml": `<styleSheet><numFmts><numFmt numFmtId="164" formatCode="dd/mm/yyyy\ hh:mm"/><numFmt numFmtId="165" formatCode="&quot;day&quot; #,##0.00 [$R$-416]"/>` +
+			`<numFmt numFmtId="166" formatCode="000\.000&quot;.&quot;000\-00;@"/><numFmt numFmtId="167" formatCode="` + strings.Repeat("0", 1000) + `"/></numFmts>` +
+			`<cellStyleXfs><xf numFmtId="14"/></cellStyleXfs><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="164"/><xf numFmtId="20"/><xf numFmtId="46"/><xf numFmtId="165"/><xf numFmtId="166"/><xf numFmtId="167"/></cellXfs></styleSheet>`,
 		"xl/sharedStrings.xml":     `<sst><si><t>n</t></si><si><r><t>São</t></r><r><t xml:space="preserve"> Paulo</t></r><rPh><t>aid</t></rPh></si><si><t>two_x000D_` + "\n" + `lines _x005F_x000D_</t></si></sst>`,
 		"xl/worksheets/sheet1.xml": `<?xml version="1.0" encoding="UTF-8"?><worksheet><cols><col/></cols><sheetData>` + rows + `</sheetData><mergeCells/></worksheet>`,
 	}
@@ -98,6 +99,10 @@ func TestSheet_cells(t *testing.T) {
 		"zero below zero":           {`<c><v>-0.0</v></c>`, "0"},
 		"small":                     {`<c><v>1.5E-7</v></c>`, "0.00000015"},
 		"money":                     {`<c s="5"><v>1234.5</v></c>`, "1234.5"},
+		"of eleven digits":          {`<c s="6"><v>1234567890</v></c>`, "01234567890"},
+		"of eleven and more":        {`<c s="6"><v>123456789012</v></c>`, "123456789012"},
+		"no whole number of eleven": {`<c s="6"><v>-1.5</v></c>`, "-1.5"},
+		"of a thousand digits":      {`<c s="7"><v>12</v></c>`, "12"},
 		"a date":                    {`<c s="1"><v>45000</v></c>`, "2023-03-15"},
 		"a date with a time":        {`<c s="1"><v>45000.520833333336</v></c>`, "2023-03-15T12:30:00"},
 		"a moment at midnight":      {`<c s="2"><v>45000</v></c>`, "2023-03-15T00:00:00"},
