@@ -19,6 +19,71 @@ type onboarding struct {
 	deals   bool // a stream of all deals stands first
 	posts   bool // clients with a gold card are given a post
 	depth   depth
+	leads   leads
+}
+
+// leads are what a job does with some leads that are there before it.
+type leads int
+
+const (
+	leadsAlone  leads = iota // nothing
+	leadsMerged              // the two of each title become one
+	leadsDeleted
+	leadsTold // each is given a comment
+)
+
+// someLeads is how many titles the leads have.
+const someLeads = 2
+
+func drawLeads(random *rand.Rand) leads {
+	if !chance(random, 0.3) {
+		return leadsAlone
+	}
+	return pick(random, leadsMerged, leadsDeleted, leadsTold)
+}
+
+// steps are what the job does with the leads.
+func (l leads) steps() string {
+	begin := "  - select: lead\n    where: {post: Simulated}\n"
+	switch l {
+	case leadsMerged:
+		return begin + "  - merge: lead\n    by: title\n    keep: oldest\n"
+	case leadsDeleted:
+		return begin + "  - delete: lead\n"
+	case leadsTold:
+		return begin + "  - comment: lead\n    text: \"${{ lead.title }} is told\"\n"
+	default:
+		return ""
+	}
+}
+
+// before is what brings the leads to the portal.
+func (l leads) before() []portal.Command {
+	if l == leadsAlone {
+		return nil
+	}
+	var commands []portal.Command
+	for n := range 2 * someLeads {
+		commands = append(commands, portal.Command{Method: "crm.item.add", Params: map[string]any{
+			"entityTypeId": 1, "fields": map[string]any{"title": fmt.Sprintf("Lead %d", n%someLeads), "post": "Simulated"},
+		}})
+	}
+	return commands
+}
+
+// want is what the portal is to hold of the leads in the end, a line an item.
+func (l leads) want() []string {
+	var lines []string
+	for n := range 2 * someLeads {
+		title := fmt.Sprintf("Lead %d", n%someLeads)
+		switch {
+		case l == leadsMerged && n < someLeads:
+			lines = append(lines, fmt.Sprintf("lead %q", title))
+		case l == leadsTold:
+			lines = append(lines, fmt.Sprintf("lead %q", title), fmt.Sprintf("comment %q", title+" is told"))
+		}
+	}
+	return lines
 }
 
 // depth is how far a job goes with its rows.
@@ -107,6 +172,7 @@ func (o *onboarding) write(clientAutomation, cardAutomation string) {
 	if o.deals {
 		o.job = dealSteps
 	}
+	o.job += o.leads.steps()
 	o.job += fmt.Sprintf(clientSteps, clientAutomation)
 	if o.depth >= cardsMade {
 		o.job += fmt.Sprintf(madeSteps, cardAutomation)
@@ -137,9 +203,9 @@ func yes(b bool) string {
 	return "no"
 }
 
-// before is what brings the clients to the portal who are to be there.
+// before is what brings the clients and leads to the portal that are to be there.
 func (o *onboarding) before() []portal.Command {
-	var commands []portal.Command
+	commands := o.leads.before()
 	for _, c := range o.clients {
 		if c.there {
 			commands = append(commands, portal.Command{Method: "crm.item.add", Params: map[string]any{
@@ -182,6 +248,7 @@ func (o *onboarding) want() []string {
 			lines = append(lines, fmt.Sprintf(`deal "Deal %d, seen" in EXECUTING`, id+1))
 		}
 	}
+	lines = append(lines, o.leads.want()...)
 	slices.Sort(lines)
 	return lines
 }
@@ -208,6 +275,14 @@ func (w *world) got(deals bool) []string {
 		if strings.HasPrefix(c.Title, "Card ") {
 			lines = append(lines, fmt.Sprintf("card %q of %s in %s, priority %d, notes %q", c.Title, cpfs[c.Contact], c.Stage, c.Priority, c.Notes))
 		}
+	}
+	for _, l := range items["lead"] {
+		if l.Post == "Simulated" {
+			lines = append(lines, fmt.Sprintf("lead %q", l.Title))
+		}
+	}
+	for _, c := range items["comment"] {
+		lines = append(lines, fmt.Sprintf("comment %q", c.Comment))
 	}
 	if deals {
 		for _, d := range items["deal"] {

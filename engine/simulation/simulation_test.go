@@ -38,6 +38,7 @@ func draw(seed uint64) *scenario {
 	s := &scenario{seed: seed, random: r}
 	s.job = drawOnboarding(r, 10+r.IntN(pick(r, 5, 5, 5, 5, 5, 51)), pick(r, 0, 0, 0.3), pick(r, 0, 0.2))
 	s.job.deals, s.job.posts = chance(r, 0.3), chance(r, 0.3)
+	s.job.leads = drawLeads(rand.New(rand.NewPCG(seed, 1))) // what the others draw stays as it was
 	s.job.depth = pick(r, clientsAlone, cardsMade, cardsMoved, cardsMoved)
 	s.job.write(pick(r, "on", "on", "off"), pick(r, "on", "on", "off"))
 	s.drawPortal()

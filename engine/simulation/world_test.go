@@ -257,6 +257,7 @@ type item struct {
 	Name     string `json:"name"`
 	Title    string `json:"title"`
 	Post     string `json:"post"`
+	Comment  string `json:"COMMENT"`
 	Stage    string `json:"stageId"`
 	Contact  int64  `json:"contactId"`
 	CPF      string `json:"UF_CRM_1737980095947"`
