@@ -41,8 +41,11 @@ func (r *runner) askDrift(q *inquiry, changes []*Change, now time.Time) error {
 // the task if that settles it.
 func (r *runner) recheckBehind(done *task, item Item) *task {
 	entity := r.o.Catalog.EntityByType(done.change.TypeID)
+	if entity == nil {
+		return nil
+	}
 	next := r.queue.nextOfItem(done)
-	if entity == nil || next == nil {
+	if next == nil {
 		return nil
 	}
 	if r.drifted(entity, next.change, []Item{item}, busyFields{}) {

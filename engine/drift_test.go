@@ -228,6 +228,28 @@ func TestDriftWhileTheRunIsOnItsWay(t *testing.T) {
 	})
 }
 
+// What somebody changes while an item's first change is on its way is seen by the
+// portal's answer to that one: the next is in conflict, or nothing is left to do, and
+// the run goes on.
+func TestDriftBetweenTwoChangesOfAnItem(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n = 400
+		w := newWorld(t, sandbox.Options{Seed: fmt.Sprintf("demo,contacts=%d", n), Rate: 2, Burst: 50, RequestLimit: time.Minute, Latency: 300 * time.Millisecond})
+		h, _ := w.plan(w.job("\n  - select: contact\n  - update: contact\n    set: {post: Boss}\n  - update: contact\n    set: {secondName: Ana}\n"))
+		for id, name := range map[int]string{7: "Queen", 8: "Ana"} {
+			w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": id, "fields": map[string]any{"secondName": name}})
+		}
+		result := w.apply(h)
+		if got := result.Steps[0]; got.Updated != n {
+			t.Errorf("%+v, want all updated", got)
+		}
+		if got := result.Steps[1]; got.Updated != n-2 || got.Conflicts != 1 || got.Unchanged != 1 {
+			t.Errorf("%+v, want one conflict and one unchanged", got)
+		}
+	})
+}
+
 // A run that is resumed keeps off the items that it found in conflict before.
 func TestConflictsAreRemembered(t *testing.T) {
 	t.Parallel()

@@ -466,16 +466,17 @@ func (q *queue) leave(t *task) {
 	q.uploading -= t.upload
 }
 
-// saw notes that the portal just was as a waiting change expects it.
+// saw notes that the portal just was as a change expects it that nextOfItem gave.
 func (q *queue) saw(t *task) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t.seen = q.now(q.clock())
+	t.seen, t.checking = q.now(q.clock()), false
 }
 
 // nextOfItem is the next change of an item that there was before the run, which
 // waits behind another one; nil if none does. Those after it expect what it
-// makes of the item.
+// makes of the item. It is to be compared with the item, and nothing else settles
+// it before that: then it has to be settled with the other one, or seen.
 func (q *queue) nextOfItem(t *task) *task {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -484,6 +485,7 @@ func (q *queue) nextOfItem(t *task) *task {
 	}
 	for _, next := range t.behind {
 		if next.state == taskWaiting && !next.checking && next.change.Kind != KindCreate && next.change.TypeID == t.change.TypeID && next.change.itemKey() == t.change.itemKey() {
+			next.checking = true
 			return next
 		}
 	}

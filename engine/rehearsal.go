@@ -200,10 +200,14 @@ func (r *rehearsal) advance() bool {
 		if !t.change.Import {
 			r.queue.followUpload(t, Item{})
 		}
-		if t.change.Kind == KindCreate {
+		switch t.change.Kind {
+		case KindCreate:
 			t.change.ID = t.change.Seq
-		} else if behind := r.queue.nextOfItem(t); behind != nil && t.change.Kind != KindDelete {
-			r.queue.saw(behind)
+		case KindUpdate, KindMove:
+			if behind := r.queue.nextOfItem(t); behind != nil {
+				r.queue.saw(behind)
+			}
+		default:
 		}
 	}
 	r.queue.settle(next.batch)
