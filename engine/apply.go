@@ -279,6 +279,10 @@ func stopped(ctx context.Context, err error) error {
 // doubt is there already, though by now it may be planned again.
 func (r *runner) admit(ctx context.Context, page []*Change) error {
 	page = slices.DeleteFunc(page, func(c *Change) bool { return r.recalled[c.Seq] })
+	page, err := r.uncalled(ctx, page)
+	if err != nil {
+		return err
+	}
 	made, err := r.made(ctx, page)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func (p *Planning) Call(ctx context.Context, r *Record, key string, fields map[s
 	}
 	_, made := noted[hash]
 	if !made && p.options.History != nil {
-		lost := p.options.Retry == nil // who retries has looked, and found that it was not made
+		lost := p.options.Retry == nil && !mayRepeat(fields) // who retries has looked, and found that it was not made
 		if made, err = p.options.History.Called(ctx, p.header.Portal.ID, key, lost); err != nil {
 			return err
 		}
@@ -69,6 +69,35 @@ func (p *Planning) Call(ctx context.Context, r *Record, key string, fields map[s
 	return nil
 }
 
+// mayRepeat says whether a call may be made again when its answer is lost.
+func mayRepeat(fields map[string]FieldChange) bool { return fields[CallIdempotent].After == true }
+
+// uncalled leaves out the calls that another run has made since the plan was, or may
+// have made: they are unchanged.
+func (r *runner) uncalled(ctx context.Context, page []*Change) ([]*Change, error) {
+	if !r.queue.old {
+		return page, nil
+	}
+	var left, made []*Change
+	for _, c := range page {
+		called := false
+		if c.TypeID == TypeCall && c.Kind == KindCreate {
+			var err error
+			lost := r.o.Header.Retries == "" && !mayRepeat(c.Fields)
+			if called, err = r.o.Log.Called(ctx, c.ExternalKey, lost); err != nil {
+				return nil, err
+			}
+		}
+		if called {
+			c.State = StateUnchanged
+			made = append(made, c)
+		} else {
+			left = append(left, c)
+		}
+	}
+	return left, r.settle(ctx, made)
+}
+
 // callNumber is the number by which a call is known: 48 bits of its key.
 func callNumber(key string) int64 {
 	hash := HashOf("call", key)
@@ -83,7 +112,7 @@ func callNumber(key string) int64 {
 // once it can't be running any more; of another nobody knows.
 func (r *runner) lostCall(c *Change, expired bool) {
 	switch {
-	case c.Fields[CallIdempotent].After != true:
+	case !mayRepeat(c.Fields):
 		c.State = StateQuarantined
 		c.Error = "its answer was lost, and it may have been done or not; look at the portal, and retry the run if it was not"
 	case expired:
@@ -142,14 +171,19 @@ const resultMark = "$result"
 
 func isBracket(r rune) bool { return r == '[' || r == ']' }
 
-// uncall plans the call that takes a call back.
-func (u *undoing) uncall(c *Change) *Change {
+// uncall plans the call that takes a call back, unless that was done before.
+func (u *undoing) uncall(ctx context.Context, c *Change) (*Change, error) {
 	method, _ := c.Fields[CallUndo].After.(string)
 	if method == "" {
 		u.lasts.calls++
 		none := u.inverse(c, KindNone)
 		none.Reason = "the job names no method that undoes it"
-		return none
+		return none, nil
+	}
+	if called, err := u.o.Log.Called(ctx, c.ExternalKey, false); err != nil || !called {
+		none := u.inverse(c, KindNone)
+		none.Reason = "it was taken back already"
+		return none, err
 	}
 	undo := u.inverse(c, KindDelete)
 	undo.ExternalKey, undo.Fields = c.ExternalKey, map[string]FieldChange{CallMethod: {Before: method}}
@@ -165,7 +199,7 @@ func (u *undoing) uncall(c *Change) *Change {
 		}
 		undo.Fields[callParams+param] = FieldChange{Before: v}
 	}
-	return undo
+	return undo, nil
 }
 
 // fillResult puts parts of a call's answer in the place of $result and

@@ -152,7 +152,7 @@ type History interface {
 	LastRun(ctx context.Context, job, portal string) (time.Time, error)
 	// Called says whether a run on the portal with this id has made the call of a
 	// key, and none has taken it back since; with lost also whether one may have,
-	// whose answer was lost.
+	// whose answer was lost or never came.
 	Called(ctx context.Context, portal, key string, lost bool) (bool, error)
 	// Files are the files that runs on the portal with this id have put into a
 	// field of an item: those of which the portal's answer told no id without one.
@@ -195,6 +195,8 @@ type Log interface {
 	// on the portal made with the external key of a create that is left; zero if
 	// none was.
 	Repeats(ctx context.Context, since time.Time) (time.Time, error)
+	// Called is [History]'s, of the runs on the portal.
+	Called(ctx context.Context, key string, lost bool) (bool, error)
 	// Deleted returns which of some items runs on the portal have deleted since
 	// then.
 	Deleted(ctx context.Context, typeID int, ids []int64, since time.Time) (map[int64]bool, error)

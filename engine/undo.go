@@ -128,7 +128,7 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 		var undo *Change
 		switch {
 		case c.TypeID == TypeCall && c.Kind == KindCreate:
-			undo = u.uncall(c)
+			undo, err = u.uncall(ctx, c)
 		case c.TypeID == TypeCall:
 			undo = u.inverse(c, KindNone)
 			undo.Reason = "a call that was taken back is not made again; run the job"

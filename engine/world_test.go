@@ -100,7 +100,7 @@ func (w *world) try(job *engine.Job) (*engine.Header, engine.Draft, error) {
 	}
 	client := w.client
 	h, err := engine.Plan(w.t.Context(), engine.PlanOptions{
-		Job: job, Catalogue: client, Reader: client, Gauge: client, Draft: draft, Now: time.Now(),
+		Job: job, Catalogue: client, Reader: client, Gauge: client, Draft: draft, History: w.journal, Now: time.Now(),
 		Fence: w.limits.Request * 5 / 4,
 	})
 	return h, draft, err

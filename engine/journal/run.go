@@ -291,6 +291,11 @@ func (j *Journal) repeats(ctx context.Context, plan int64, portal string, since 
 	return time.UnixMilli(sent), nil
 }
 
+// Called implements [engine.Log].
+func (r *Run) Called(ctx context.Context, key string, lost bool) (bool, error) {
+	return r.j.Called(ctx, r.Header().Portal.ID, key, lost)
+}
+
 // Deleted implements [engine.Log].
 func (r *Run) Deleted(ctx context.Context, typeID int, ids []int64, since time.Time) (map[int64]bool, error) {
 	list, err := json.Marshal(ids)

@@ -160,7 +160,7 @@ func (j *Journal) InDoubt(ctx context.Context, portal string) (time.Time, error)
 func (j *Journal) Called(ctx context.Context, portal, key string, lost bool) (bool, error) {
 	var kind string
 	err := j.db.QueryRowContext(ctx, `SELECT c.kind FROM changes AS c INDEXED BY changes_called JOIN runs ON runs.plan = c.plan
-		WHERE c.type_id = -3 AND c.external_key <> '' AND c.external_key = ? AND runs.portal = ? AND (c.state = 'done' OR ? AND c.state = 'quarantined')
+		WHERE c.type_id = -3 AND c.external_key <> '' AND c.external_key = ? AND runs.portal = ? AND (c.state = 'done' OR ? AND c.state IN ('quarantined', 'sent', 'unknown'))
 		ORDER BY c.sent_at DESC, c.plan DESC LIMIT 1`, key, portal, lost).Scan(&kind)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
