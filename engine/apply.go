@@ -160,13 +160,13 @@ func (r *runner) guard(cancel context.CancelCauseFunc, err error) error {
 	return err
 }
 
-// recall takes up what an interrupted run left in doubt, and which items it
-// found to be in conflict.
+// recall takes up what an interrupted run left in doubt, which items it found to be
+// in conflict, and of which a change failed.
 func (r *runner) recall(ctx context.Context) error {
 	if err := r.recallDoubts(ctx); err != nil {
 		return err
 	}
-	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateConflict}}) {
+	for c, err := range r.o.Log.Changes(ctx, Filter{States: []State{StateConflict, StateFailed, StateQuarantined}}) {
 		if err != nil {
 			return err
 		}

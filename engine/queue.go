@@ -78,6 +78,7 @@ type queue struct {
 	gone      map[string]bool   // refs that were deleted
 	kept      map[string]bool   // refs that were to be deleted, and were not
 	conflicts map[ItemKey]bool  // items that are not as the plan saw them
+	stuck     map[ItemKey]bool  // items of which a change failed
 	tasks     map[*task]bool    // not settled
 	sending   int               // tasks in batches
 	uploading int64             // bytes of files in batches
@@ -91,7 +92,7 @@ type queue struct {
 }
 
 func newQueue(fence time.Duration, old bool) *queue {
-	return &queue{fence: fence, old: old, clock: time.Now, news: make(chan struct{}), last: map[ItemKey]*task{}, dated: map[int]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}}
+	return &queue{fence: fence, old: old, clock: time.Now, news: make(chan struct{}), last: map[ItemKey]*task{}, dated: map[int]*task{}, tasks: map[*task]bool{}, ids: map[string]int64{}, own: map[string]bool{}, failed: map[string]bool{}, gone: map[string]bool{}, kept: map[string]bool{}, conflicts: map[ItemKey]bool{}, stuck: map[ItemKey]bool{}}
 }
 
 // wake makes every waiter look again.
@@ -215,6 +216,10 @@ func (q *queue) settled(c *Change) {
 		q.note(c.Ref, Made{State: c.State, ID: c.ID})
 	case KindDelete:
 		q.noteGone(c.Ref, c.State)
+	case KindUpdate, KindMove:
+		if c.State == StateFailed || c.State == StateQuarantined {
+			q.stuck[c.itemKey()] = true
+		}
 	default:
 	}
 	if c.State == StateConflict {
@@ -244,7 +249,7 @@ func (q *queue) impossible(c *Change) string {
 			return "needs " + ref + ", which was not made"
 		case q.kept[ref] && c.MergedInto() != 0:
 			return ref + " is kept, and only through it is this one a duplicate"
-		case q.kept[ref], q.conflicts[ItemKey{Ref: ref}] && c.Kind == KindDelete:
+		case q.kept[ref], c.Kind == KindDelete && q.staysAsIs(ref):
 			return ref + " is kept and links to it"
 		}
 	}
@@ -252,6 +257,13 @@ func (q *queue) impossible(c *Change) string {
 		return "an earlier change of the item is in conflict"
 	}
 	return ""
+}
+
+// staysAsIs says whether an item that was to lose its link, and maybe to go itself, has
+// not: it is in conflict, or a change failed and nothing more is to be done to it.
+func (q *queue) staysAsIs(ref string) bool {
+	key := ItemKey{Ref: ref}
+	return q.conflicts[key] || q.stuck[key] && q.last[key] == nil && !q.gone[ref]
 }
 
 // enqueue lines a task up behind what it needs.

@@ -324,6 +324,49 @@ func TestUndoSeesDrift(t *testing.T) {
 	}
 }
 
+// What an item links to that the portal won't have restored is kept, as what links to
+// it is: also where the undo is cut short in between.
+func TestUndoKeepsWhatARefusedRestoreLinksTo(t *testing.T) {
+	t.Parallel()
+	for name, interrupted := range map[string]bool{"at once": false, "resumed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, sandbox.Options{})
+			w.edit("crm.item.add", map[string]any{"entityTypeId": 3, "fields": map[string]any{"name": "Only", "ufCrm_1737980095947": "70001"}})
+			w.rows("cpf,firm\n70001,Novo Ltda\n")
+			run := w.run(w.job("\n  - read: rows.csv\n    key: cpf\n  - import: company\n    match: title\n    fields: {title: \"${{ row.firm }}\"}\n" +
+				"  - find: contact\n    by: {CPF: \"${{ row.cpf }}\"}\n  - update: contact\n    set: {lastName: Silva, companyId: \"${{ company.id }}\"}\n"))
+			contact := w.named("contact", "lastName", "Silva")[0]
+			w.edit("crm.item.update", map[string]any{"entityTypeId": 3, "id": contact["id"], "fields": map[string]any{"name": ""}})
+
+			w.saved = true
+			o := w.options(w.planUndo(run.Run, false))
+			if interrupted {
+				for c, err := range o.Log.Changes(t.Context(), engine.Filter{States: []engine.State{engine.StatePlanned}, Limit: 1}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					c.State, c.Error = engine.StateFailed, "a name is required"
+					if err := o.Log.Settle(t.Context(), []*engine.Change{c}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.resume(&o)
+			}
+			undo, err := engine.Apply(t.Context(), o)
+			if err != nil || undo.Status != engine.StatusPartial {
+				t.Errorf("undo ends %s, %v\n%s", undo.Status, err, w.errors(undo.Run))
+			}
+			if got := w.errors(undo.Run); !strings.Contains(got, "is kept and links to it") {
+				t.Errorf("it says\n%s", got)
+			}
+			if got := w.named("company", "title", "Novo Ltda"); len(got) != 1 {
+				t.Error("the company of a contact that links to it still was deleted")
+			}
+		})
+	}
+}
+
 // A run that was cut short with answers lost can be taken back: what became of
 // its last changes is found out first, and it can't be resumed afterwards.
 func TestUndoOfAnInterruptedRun(t *testing.T) {
