@@ -482,7 +482,7 @@ func (r *runner) done(c *Change, o Outcome) {
 	slices.Sort(kept)
 	slices.Sort(other)
 	if len(kept) > 0 {
-		c.State = StateFailed
+		c.State, c.Image = StateFailed, entity.Image(*o.Item) // so that undo takes back the rest
 		c.Error = "the portal kept the old value of " + strings.Join(kept, ", ") + "; the value is not allowed there, or an automation set it back"
 	}
 	if len(other) > 0 {

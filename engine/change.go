@@ -112,6 +112,12 @@ type Change struct {
 	Warnings string
 }
 
+// doneInPart says whether a change failed since the portal kept some of its fields as
+// they were, and took the others.
+func (c *Change) doneInPart() bool {
+	return c.State == StateFailed && c.Image != "" && (c.Kind == KindUpdate || c.Kind == KindMove)
+}
+
 // Counts sums changes by kind. The JSON keys are the contract's.
 type Counts struct {
 	Create    int `json:"create"`

@@ -52,6 +52,7 @@ func Undo(ctx context.Context, o UndoOptions) (*Header, error) {
 			break
 		}
 		before = page[len(page)-1].Seq
+		page = slices.DeleteFunc(page, func(c *Change) bool { return c.State != StateDone && !c.doneInPart() })
 		if err := u.plan(ctx, page); err != nil {
 			return nil, err
 		}
@@ -92,10 +93,11 @@ func (u *undoing) newHeader() *Header {
 	}
 }
 
-// page reads the last changes before a place that the run has done.
+// page reads the last changes before a place that the run has done, and those that
+// failed: some of them were done in part.
 func (u *undoing) page(ctx context.Context, before int64) ([]*Change, error) {
 	var page []*Change
-	f := Filter{States: []State{StateDone}, Before: before, Reverse: true, Limit: pageSize}
+	f := Filter{States: []State{StateDone, StateFailed}, Before: before, Reverse: true, Limit: pageSize}
 	for c, err := range u.o.Log.Changes(ctx, f) {
 		if err != nil {
 			return nil, err

@@ -367,6 +367,39 @@ func TestUndoKeepsWhatARefusedRestoreLinksTo(t *testing.T) {
 	}
 }
 
+// A change of which the portal took one part and dropped another counts as failed, and
+// is taken back all the same: nobody else has made it.
+func TestUndoOfWhatWasTakenInPart(t *testing.T) {
+	t.Parallel()
+	for name, job := range map[string]string{
+		"an item of before":         "  - select: deal\n    where: {id: 1}\n  - update: deal\n    set: {title: Again}\n  - move: deal\n    to: Gone\n",
+		"an item that the run made": "  - read: rows.csv\n  - create: deal\n    fields: {title: Novo}\n  - update: deal\n    when: true\n    set: {title: Again}\n  - move: deal\n    to: Gone\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, sandbox.Options{})
+			w.rows("cpf\n1\n")
+			w.edit("crm.status.add", map[string]any{"fields": map[string]any{"ENTITY_ID": "DEAL_STAGE", "STATUS_ID": "GONE", "NAME": "Gone", "SORT": 25}})
+			h, _ := w.plan(w.job("version: 1\nname: test\nfuse: true\nsteps:\n" + job))
+			o := w.options(h)
+			if err := w.sandbox.Reset(); err != nil { // the stage goes
+				t.Fatal(err)
+			}
+			before := w.portal()
+			run, err := engine.Apply(t.Context(), o)
+			if err != nil || run.Status != engine.StatusPartial || !strings.Contains(w.errors(run.Run), "kept the old value of stageId") {
+				t.Fatalf("the run ends %s, %v\n%s", run.Status, err, w.errors(run.Run))
+			}
+			if undo := w.undo(run.Run); undo.Status != engine.StatusSucceeded {
+				t.Errorf("undo ends %s: %s\n%s", undo.Status, undo.Error, w.errors(undo.Run))
+			}
+			if diff := gocmp.Diff(before, w.portal()); diff != "" {
+				t.Errorf("after the undo (-before +now):\n%s", diff)
+			}
+		})
+	}
+}
+
 // A run that was cut short with answers lost can be taken back: what became of
 // its last changes is found out first, and it can't be resumed afterwards.
 func TestUndoOfAnInterruptedRun(t *testing.T) {

@@ -41,7 +41,7 @@ func (u *undoing) recall(ctx context.Context, entity *Entity, c *Change) error {
 			continue
 		}
 		known.Fields[name] = ""
-		if !unknownYet(f.After) && !hasLocal(f.After) && field.Type != FieldMulti {
+		if !unknownYet(f.After) && !hasLocal(f.After) && field.Type != FieldMulti && !c.doneInPart() {
 			known.Fields[name] = hashed(field, f.After)
 		}
 	}
