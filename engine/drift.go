@@ -333,12 +333,15 @@ func (r *runner) differences(entity *Entity, c *Change, item Item, update bool) 
 	var other []string
 	for _, name := range slices.Sorted(maps.Keys(c.Fields)) {
 		f, field := c.Fields[name], entity.FieldByName(name)
-		if field == nil || unknownYet(f.After) {
+		if field == nil || unknownYet(f.After) && !update {
 			continue
+		}
+		if r.queue.unmade(f.Before) == "" {
+			f.Before = r.queue.resolve(f.Before)
 		}
 		now := item.Fields[name]
 		switch {
-		case taken(field, f.After, now):
+		case taken(field, r.queue.resolve(f.After), now):
 		case update && field.Equal(now, f.Before):
 		case update && hasLocal(f.Before): // what an earlier change of the run uploaded
 			c.follow(item)

@@ -228,6 +228,75 @@ func TestDriftWhileTheRunIsOnItsWay(t *testing.T) {
 	})
 }
 
+// A value that is to hold the id of an item which the run makes tells nothing of what
+// the field holds until then: what somebody has put there since stays, or is kept
+// beside it where the field is a set.
+func TestDriftOfLinksToNewItems(t *testing.T) {
+	t.Parallel()
+	for name, strict := range map[string]bool{"": false, "strict": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, sandbox.Options{})
+			w.rows("cpf,deal\n70001,Novo A\n70002,Novo B\n70003,Novo C\n")
+			ids := map[string]any{}
+			for _, title := range []string{"Novo A", "Novo B", "Novo C"} {
+				w.edit("crm.item.add", map[string]any{"entityTypeId": 2, "fields": map[string]any{"title": title, "comments": "Old", "contactIds": []any{1}}})
+				ids[title] = w.named("deal", "title", title)[0]["id"]
+			}
+			h, _ := w.plan(w.job("\n  - read: rows.csv\n    key: cpf\n  - import: contact\n    match: CPF\n    fields: {CPF: \"${{ row.cpf }}\", name: \"Cliente ${{ row.cpf }}\"}\n" +
+				"  - find: deal\n    by: {title: \"${{ row.deal }}\"}\n  - update: deal\n    set: {contactIds: \"${{ contact.id }}\", comments: \"Of ${{ contact.id }}\"}\n"))
+			w.edit("crm.item.update", map[string]any{"entityTypeId": 2, "id": ids["Novo A"], "fields": map[string]any{"comments": "Mine"}})
+			w.edit("crm.item.update", map[string]any{"entityTypeId": 2, "id": ids["Novo B"], "fields": map[string]any{"contactIds": []any{1, 2}}})
+			w.saved, w.strict = true, strict
+			result, err := w.tryApply(h)
+			if drift, drifted := errors.AsType[*engine.DriftError](err); drifted && strict {
+				if drift.Conflicts != 1 || !strings.Contains(err.Error(), `comments was "Old" in the plan, is "Mine" now`) {
+					t.Error(err)
+				}
+				return
+			}
+			if err != nil || strict {
+				t.Fatalf("the run ends %s, %v", result.Status, err)
+			}
+			if got := result.Steps[2]; got.Updated != 2 || got.Conflicts != 1 {
+				t.Errorf("%+v, want one conflict", got)
+			}
+			if got := w.named("deal", "title", "Novo A")[0]["comments"]; got != "Mine" {
+				t.Errorf("what somebody wrote became %q", got)
+			}
+			for title, want := range map[string]int{"Novo B": 3, "Novo C": 2} {
+				if got, _ := w.named("deal", "title", title)[0]["contactIds"].([]any); len(got) != want {
+					t.Errorf("%s has the contacts %v, want %d", title, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A field that is given the id of an item which the run makes, and then another value,
+// is no conflict, and undo gives it the value of before.
+func TestValuesWithNewIdsAreReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows("cpf,deal\n70001,Novo A\n")
+	w.edit("crm.item.add", map[string]any{"entityTypeId": 2, "fields": map[string]any{"title": "Novo A", "comments": "Old", "companyId": 1}})
+	before := w.portal()
+	h, _ := w.plan(w.job("\n  - read: rows.csv\n    key: cpf\n  - import: company\n    match: title\n    fields: {title: \"${{ row.cpf }}\"}\n" +
+		"  - find: deal\n    by: {title: \"${{ row.deal }}\"}\n  - update: deal\n    set: {companyId: \"${{ company.id }}\", comments: \"Of ${{ company.id }}\"}\n" +
+		"  - update: deal\n    set: {companyId: 2, comments: Done}\n"))
+	w.saved = true
+	result := w.apply(h)
+	if result.Status != engine.StatusSucceeded || result.Steps[3].Updated != 1 {
+		t.Fatalf("the run ends %s: %+v\n%s", result.Status, result.Steps, w.errors(result.Run))
+	}
+	if undo := w.undo(result.Run); undo.Status != engine.StatusSucceeded {
+		t.Errorf("the undo ends %s\n%s", undo.Status, w.errors(undo.Run))
+	}
+	if diff := cmp.Diff(before, w.portal()); diff != "" {
+		t.Errorf("after the undo (-before +now):\n%s", diff)
+	}
+}
+
 // What somebody changes while an item's first change is on its way is seen by the
 // portal's answer to that one: the next is in conflict, or nothing is left to do, and
 // the run goes on.

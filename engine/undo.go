@@ -193,7 +193,11 @@ func (u *undoing) made(ctx context.Context, page []*Change) (map[string]Made, er
 		if c.Ref != "" {
 			refs[c.Ref] = true
 		}
-		for _, ref := range refsIn(c.Fields) {
+		befores := map[string]FieldChange{}
+		for name, f := range c.Fields {
+			befores[name] = FieldChange{After: f.Before}
+		}
+		for _, ref := range append(refsIn(c.Fields), refsIn(befores)...) {
 			refs[ref] = true
 		}
 	}
@@ -378,7 +382,7 @@ func (u *undoing) restore(entity *Entity, c *Change, item *Item, made map[string
 			continue
 		}
 		f, changed := c.Fields[name], false
-		f.After = filled(f.After, made)
+		f.Before, f.After = filled(f.Before, made), filled(f.After, made)
 		now := plain(item.Fields[name])
 		lost := lostFiles(f, now)
 		u.lasts.replaced += lost
