@@ -73,12 +73,13 @@ type undoing struct {
 	steps    map[string]int // positions of the run's steps
 	lasts    lasts
 	linked   map[ItemKey][]ItemKey // which items link to those of the page in hand
+	shared   map[ItemKey]bool      // which of the page's had a key that others have, too
 	held     map[ItemKey][]*Change // creations that wait for the removal of an item
 	released []*Change             // creations that were held, and may go on
 }
 
 // lasts counts what no plan can take back.
-type lasts struct{ robots, renewed, files, replaced, closed, calls, amounts, merged int }
+type lasts struct{ robots, renewed, rekeyed, files, replaced, closed, calls, amounts, merged int }
 
 func (u *undoing) newHeader() *Header {
 	h := u.o.Header
@@ -118,6 +119,9 @@ func (u *undoing) plan(ctx context.Context, page []*Change) error {
 		return err
 	}
 	if err := u.findLinks(ctx, page); err != nil {
+		return err
+	}
+	if err := u.findShared(ctx, page); err != nil {
 		return err
 	}
 	inverse := make([]*Change, 0, len(page))
@@ -492,6 +496,9 @@ func (u *undoing) sumUp(ctx context.Context) (err error) {
 	}
 	if n := u.lasts.renewed; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("the ids of items that are made again (%d): they get new ones, and links from elsewhere to the old ones stay broken", n))
+	}
+	if n := u.lasts.rekeyed; n > 0 {
+		h.Lasting = append(h.Lasting, fmt.Sprintf("keys that other items have, too (%d): the items that are made again get keys of their own", n))
 	}
 	if n := u.lasts.merged; n > 0 {
 		h.Lasting = append(h.Lasting, fmt.Sprintf("items that were merged into others (%d): the portal can't part them", n))

@@ -3,7 +3,10 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/bxflow/bxflow/engine/expression"
 )
@@ -49,19 +52,17 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 	}
 	undo.Needs = refsIn(undo.Fields)
 	u.index.put(remadeKey(ItemKey{TypeID: c.TypeID, ID: c.ID}), []byte(undo.Ref))
-	for _, name := range []string{"xmlId", "originId"} {
-		field := entity.FieldByName(name)
-		if field == nil {
-			continue
+	if field := entity.externalField(); field != nil {
+		own, _ := undo.Fields[field.Name].After.(string)
+		keeps, err := u.keepsKey(ctx, field, c, own)
+		if err != nil {
+			return nil, err
 		}
-		undo.KeyField = name
-		if own, ok := undo.Fields[name].After.(string); ok {
-			undo.ExternalKey = own
-			break
+		if !keeps {
+			own = ExternalKeyOf(u.o.RunID, c.Entity, strconv.FormatInt(c.ID, 10))
+			undo.Fields[field.Name] = FieldChange{After: own}
 		}
-		undo.ExternalKey = ExternalKeyOf(u.o.RunID, c.Entity, strconv.FormatInt(c.ID, 10))
-		undo.Fields[name] = FieldChange{After: undo.ExternalKey}
-		break
+		undo.KeyField, undo.ExternalKey = field.Name, own
 	}
 	if entity.Beside() {
 		undo.Import, undo.Match = false, entity.Identity
@@ -75,6 +76,68 @@ func (u *undoing) remake(ctx context.Context, entity *Entity, c *Change, item *I
 		undo.Reason = fmt.Sprintf("%s %d can't be made again: %s has no field for an external key, without which it might be made twice", entity.Name, c.ID, entity.Name)
 	}
 	return undo, nil
+}
+
+// externalField is the field that can carry an external key, nil if there is none.
+func (e *Entity) externalField() *Field {
+	for _, name := range []string{"xmlId", "originId"} {
+		if f := e.FieldByName(name); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// keepsKey says whether an item that is made again may have the key that it had, by
+// which it is found if the answer is lost: none has, where another item has it, too.
+func (u *undoing) keepsKey(ctx context.Context, field *Field, c *Change, own string) (bool, error) {
+	if own == "" {
+		return false, nil
+	}
+	taken := HashOf("key", c.TypeID, field.Fold(own))
+	entries, err := u.index.get(ctx, []Hash{taken})
+	if err != nil {
+		return false, err
+	}
+	if _, again := entries[taken]; again || u.shared[ItemKey{TypeID: c.TypeID, ID: c.ID}] {
+		u.lasts.rekeyed++
+		return false, nil
+	}
+	u.index.put(taken, nil)
+	return true, nil
+}
+
+// findShared looks for items that have the keys of those that the run deleted, and did
+// before it: what was made since may be those themselves, made again.
+func (u *undoing) findShared(ctx context.Context, page []*Change) error {
+	u.shared = map[ItemKey]bool{}
+	deleted := map[int][]*Change{}
+	keys := map[int][][]any{}
+	for _, c := range page {
+		entity := u.o.Catalog.EntityByType(c.TypeID)
+		if entity == nil || c.Kind != KindDelete || c.MergedInto() != 0 || entity.Beside() || entity.externalField() == nil || entity.FieldByName(fieldCreated) == nil {
+			continue
+		}
+		if own, ok := plain(c.Fields[entity.externalField().Name].Before).(string); ok {
+			deleted[c.TypeID], keys[c.TypeID] = append(deleted[c.TypeID], c), append(keys[c.TypeID], []any{own})
+		}
+	}
+	for _, typeID := range slices.Sorted(maps.Keys(deleted)) {
+		entity := u.o.Catalog.EntityByType(typeID)
+		found, err := u.o.Reader.Find(ctx, Lookup{Entity: entity, Match: []*Field{entity.externalField()}, Keys: keys[typeID], Select: []string{fieldCreated}})
+		if err != nil {
+			return err
+		}
+		for i, c := range deleted[typeID] {
+			for _, item := range found[i] {
+				created, known := instant(item.Fields[fieldCreated])
+				if known && item.ID != c.ID && created.Before(time.UnixMilli(c.SentAt)) {
+					u.shared[ItemKey{TypeID: typeID, ID: c.ID}] = true
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // relinked has a value that links to items of a type lead to what this undo makes

@@ -400,6 +400,61 @@ func TestUndoOfWhatWasTakenInPart(t *testing.T) {
 	}
 }
 
+// Items that a job deletes may have a key of another system that others have, too: all
+// are made again, and none twice. They get keys of their own, so that none of the
+// others is taken for them.
+func TestUndoOfDeletedItemsWithOneKey(t *testing.T) {
+	t.Parallel()
+	for fault, spec := range map[string]string{"": "", "answers lost": "drop-after:method=crm.item.import,nth=1", "requests lost": "drop-before:method=crm.item.import,nth=1"} {
+		for kept := range 3 {
+			t.Run(fmt.Sprintf("%s, %d stay", fault, kept), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { undoOfOneKey(t, spec, kept) })
+			})
+		}
+	}
+}
+
+func undoOfOneKey(t *testing.T, fault string, kept int) {
+	t.Helper()
+	w := newWorld(t, sandbox.Options{})
+	titles := []string{"Novo A", "Novo B", "Novo C", "Novo D"}[:2+kept]
+	for _, title := range titles {
+		w.edit("crm.item.add", map[string]any{"entityTypeId": 2, "fields": map[string]any{"title": title, "originatorId": "erp", "originId": "55"}})
+	}
+	later(t, time.Minute)
+	run := w.run(w.job("\n  - select: deal\n    where: {title: [Novo A, Novo B]}\n  - delete: deal\n"))
+	if run.Steps[0].Deleted != 2 {
+		t.Fatalf("%+v, want two deleted", run.Steps)
+	}
+	later(t, time.Minute)
+	w.saved = true
+	h := w.planUndo(run.Run, false)
+	if fault != "" {
+		if err := w.sandbox.SetFaults(fault); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if undo := w.apply(h); undo.Status != engine.StatusSucceeded || undo.Steps[0].Created != 2 {
+		t.Errorf("the undo ends %s: %+v\n%s", undo.Status, undo.Steps, w.errors(undo.Run))
+	}
+	later(t, time.Hour)
+	if again := w.undo(run.Run); again.Status != engine.StatusSucceeded || again.Steps[0].Unchanged != 2 {
+		t.Errorf("a second undo ends %s: %+v", again.Status, again.Steps)
+	}
+	for _, title := range titles {
+		if deals := w.named("deal", "title", title); len(deals) != 1 {
+			t.Errorf("there are %d of %s: %v", len(deals), title, deals)
+		}
+	}
+	if keyed := w.named("deal", "originId", "55"); len(keyed) != max(1, kept) {
+		t.Errorf("%d have the key", len(keyed))
+	}
+	if told := strings.Join(h.Lasting, "\n"); !strings.Contains(told, "keys that other items have, too") {
+		t.Errorf("the plan says\n%s", told)
+	}
+}
+
 // A run that was cut short with answers lost can be taken back: what became of
 // its last changes is found out first, and it can't be resumed afterwards.
 func TestUndoOfAnInterruptedRun(t *testing.T) {
