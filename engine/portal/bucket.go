@@ -109,7 +109,17 @@ func (b *level) drain(now time.Time, limits Limits) {
 	if b.Trial != nil {
 		b.Trial.Level = max(0, b.Trial.Level-drained)
 	}
+	b.lapse(now, limits)
 	b.At = now.UnixNano()
+}
+
+// lapse ends a trial that can't tell any more: as many requests as it may take have
+// drained since. Its own may be lost, or their process may have died, and until it
+// ends no other refusal counts.
+func (b *level) lapse(now time.Time, limits Limits) {
+	if b.Trial != nil && time.Duration(now.UnixNano()-b.Trial.Since).Seconds()*limits.Rate > longestTrial {
+		b.Trial = nil
+	}
 }
 
 // rate is how fast the bucket drains for us.
@@ -157,6 +167,7 @@ func (b *level) giveBack(now time.Time, limits Limits, s slot) {
 // that ends a trial.
 func (b *level) accepted(now time.Time, limits Limits, s slot) bool {
 	b.InARow = 0
+	b.lapse(now, limits)
 	if !s.trial || b.Trial == nil || s.refusals != b.Refusals {
 		return false
 	}
@@ -176,6 +187,7 @@ func (b *level) accepted(now time.Time, limits Limits, s slot) bool {
 // refused learns from a 503, and says whether that makes slots void. Requests
 // that were on their way together are refused together, and teach this once.
 func (b *level) refused(now, sent time.Time, limits Limits, s slot) bool {
+	b.lapse(now, limits)
 	if sent.UnixNano() <= b.Synced || (b.Trial != nil && !s.trial) {
 		return false
 	}
@@ -259,6 +271,9 @@ func (b *level) settle(now time.Time, limits Limits) {
 	b.Synced = min(b.Synced, now.UnixNano())
 	b.Blocked = min(b.Blocked, now.Add(longestBlock).UnixNano())
 	b.Tried = min(b.Tried, now.UnixNano())
+	if b.Trial != nil {
+		b.Trial.Since = min(b.Trial.Since, now.UnixNano())
+	}
 }
 
 // sound refuses figures that no process can have written.

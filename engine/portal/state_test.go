@@ -2,12 +2,15 @@ package portal_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,6 +133,66 @@ func TestState_deadProcesses(t *testing.T) {
 		}
 		close(released)
 		waiting.Wait()
+	})
+}
+
+// refusing is a portal whose first request is refused for lack of room, of which
+// the next ones get lost, and which refuses all others.
+type refusing struct{ requests *atomic.Int64 }
+
+// RoundTrip implements [http.RoundTripper].
+func (f refusing) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-time.After(100 * time.Millisecond)
+	if n := f.requests.Add(1); n > 1 && n < 10 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return &http.Response{
+		StatusCode: http.StatusServiceUnavailable, Request: r, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(`{"error":"QUERY_LIMIT_EXCEEDED","error_description":"Too many requests"}`)),
+	}, nil
+}
+
+// Requests that were to find out whether a refusal meant anything may get lost, or
+// their process may die: the refusals after them count all the same, here and in
+// the processes that find the file.
+func TestState_lostTrial(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		for _, name := range []string{"the process that tried", "another"} {
+			p := refusing{&atomic.Int64{}}
+			if name == "another" {
+				p.requests.Store(10)
+			}
+			c := openTransport(t, portal.Options{Transport: p, Limits: portal.CloudLimits(), State: folder}, "/rest/1/"+secret+"/")
+			ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+			if _, err := c.Call(ctx, "profile", nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			stop()
+			if n := c.Usage().Rejected; n > 25 {
+				t.Errorf("%s was refused %d times in five minutes, and went on as before", name, n)
+			}
+		}
+	})
+}
+
+// A request of a trial may be answered when that is over.
+func TestGovernor_slowTrial(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refused := false
+		c := openTransport(t, portal.Options{Transport: redirect(func(r *http.Request) (*http.Response, error) {
+			if !refused {
+				refused = true
+				return refusing{&atomic.Int64{}}.RoundTrip(r)
+			}
+			<-time.After(10 * time.Second)
+			return &http.Response{StatusCode: http.StatusOK, Request: r, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"result":1}`))}, nil
+		}), Limits: portal.CloudLimits()}, "/rest/1/"+secret+"/")
+		if _, err := c.Call(t.Context(), "profile", nil); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
