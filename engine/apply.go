@@ -359,7 +359,7 @@ func (r *runner) outcome(ctx context.Context, batch []*task, outcomes []Outcome)
 		case OutcomeConflict:
 			c.State, c.Error = StateConflict, refusal(o)
 		case OutcomeUnknown:
-			c.State, c.Error = StateUnknown, "answer lost: "+refusal(o)
+			c.State, c.Error, t.fault = StateUnknown, "answer lost: "+refusal(o), refusal(o)
 		case OutcomeRefused:
 			c.State = StatePlanned
 		case OutcomeFatal:

@@ -1,9 +1,12 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,6 +92,74 @@ func TestApplyThroughFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A portal that breaks on one row, as self-hosted ones do whose own code ends the
+// request, gets all others done, and the run ends.
+func TestApplyWhatThePortalBreaksOn(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]struct {
+		body string // requests that hold it get no answer
+		done int    // contacts
+	}{
+		"one row":    {"Cliente%2017%20", 59},
+		"all writes": {"%5BoriginId%5D=", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, sandbox.Options{Seed: "empty", RequestLimit: 4 * time.Second, Latency: 50 * time.Millisecond})
+				w.client = w.openThrough(breaking{w.sandbox.Transport(), broken.body})
+				var rows strings.Builder
+				rows.WriteString("n\n")
+				for n := range 60 {
+					fmt.Fprintf(&rows, "%d\n", n)
+				}
+				w.rows(rows.String())
+				h, _ := w.plan(w.job(`
+  - read: rows.csv
+    key: n
+  - import: contact
+    match: originId
+    automation: off
+    fields: {originId: "${{ row.n }}", name: "Cliente ${{ row.n }} ."}
+`))
+				ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer stop()
+				result, err := engine.Apply(ctx, w.options(h))
+				if err != nil || result.Status != engine.StatusPartial {
+					t.Fatalf("the run ends %s: %v", result.Status, err)
+				}
+				if got := len(w.items("contact")); got != broken.done {
+					t.Errorf("%d contacts were made, want %d", got, broken.done)
+				}
+				failed := strings.Split(w.errors(result.Run), "\n")
+				if len(failed) != 60-broken.done || !strings.Contains(failed[0], "sent 12 times and never done, for the portal gives no usable answer to it: portal.test: ") {
+					t.Errorf("%d rows failed: %s", len(failed), failed[0])
+				}
+			})
+		})
+	}
+}
+
+// breaking is a portal that gives no answer to requests that hold a text.
+type breaking struct {
+	next http.RoundTripper
+	text string
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (b breaking) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(body, []byte(b.text)) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	out := r.Clone(r.Context())
+	out.Body = io.NopCloser(bytes.NewReader(body))
+	return b.next.RoundTrip(out)
 }
 
 // A run that is interrupted stops at a safe point.

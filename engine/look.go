@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/bxflow/bxflow/engine/crash"
@@ -60,6 +61,7 @@ func (r *runner) look(ctx context.Context, l *look) error {
 	}
 	var settled []*Change
 	for _, t := range l.doubts {
+		t.giveUp()
 		if !t.change.State.inDoubt() {
 			settled = append(settled, t.change)
 		}
@@ -114,6 +116,24 @@ func (r *runner) compare(ctx context.Context, l *look) error {
 		crash.At(crash.DriftRead)
 	}
 	return nil
+}
+
+// giveUp has a change fail that was not done once more, if it was sent often enough:
+// the portal, or what stands before it, breaks on it.
+func (t *task) giveUp() {
+	c := t.change
+	if c.State != StatePlanned {
+		return
+	}
+	if t.lost++; t.lost < mostLost {
+		return
+	}
+	c.State = StateFailed
+	c.Error = fmt.Sprintf("sent %d times and never done, for the portal gives no usable answer to it: %s; look for the cause there, then retry the run", t.lost, t.fault)
+	if c.TypeID == TypeCall { // of which the portal can't be asked whether it was made
+		c.State = StateQuarantined
+		c.Error = fmt.Sprintf("sent %d times without a usable answer, and it may have been done or not: %s; look at the portal, and retry the run if it was not", t.lost, t.fault)
+	}
 }
 
 // expired says whether a change can't be running any more.

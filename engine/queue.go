@@ -12,6 +12,12 @@ import (
 const (
 	pageSize   = 2000  // changes read from the journal at once
 	windowSize = 10000 // unsettled changes in memory
+
+	// lostTogether is how many requests in a row may be lost with a change before it
+	// goes alone: it may be what the portal breaks on, and others would never be done
+	// that are in its batch. After mostLost it has failed.
+	lostTogether = 2
+	mostLost     = 12
 )
 
 // task is a change on its way.
@@ -23,6 +29,8 @@ type task struct {
 	behind []*task // tasks that wait for this one
 	after  *task   // the create before this one, where the portal wants them by date
 	looks  int     // look-ups since it became doubtful
+	lost   int     // requests that it was in, and of which came neither an answer nor effect
+	fault  string  // what came instead of the last one's answer
 	due    time.Time
 	seen   sight // when the portal was last known to be as the change expects it
 	// checking says that the portal is being asked whether it still is. Only
@@ -316,7 +324,7 @@ func (q *queue) lineUp(t *task) {
 // which has just been put into a batch, nil if there is none.
 func (q *queue) follower(t *task, now time.Time) *task {
 	for i, next := range t.behind {
-		if next.after == t && next.waits == 1 && next.state == taskWaiting && !next.checking && next.upload == 0 && !q.stale(next, now) {
+		if next.after == t && next.waits == 1 && next.state == taskWaiting && !next.checking && next.upload == 0 && next.lost < lostTogether && !q.stale(next, now) {
 			t.behind = slices.Delete(t.behind, i, i+1)
 			next.waits = 0
 			return next
@@ -434,6 +442,14 @@ func (q *queue) takeFresh(size int, now time.Time) []*task {
 		}
 		if full = !q.carries(len(batch), upload, t.upload); full {
 			heap.Push(&q.ready, t)
+			break
+		}
+		if t.lost >= lostTogether { // nothing else is to share its fate
+			if full = true; len(batch) > 0 {
+				heap.Push(&q.ready, t)
+				break
+			}
+			t.state, upload, batch = taskSending, t.upload, append(batch, t)
 			break
 		}
 		upload += t.upload

@@ -59,11 +59,17 @@ func newWorld(tb testing.TB, o sandbox.Options) *world {
 // open makes a fresh client, as another start of the program would.
 func (w *world) open() *portal.Client {
 	w.t.Helper()
+	return w.openThrough(w.sandbox.Transport())
+}
+
+// openThrough makes a client that reaches the sandbox another way.
+func (w *world) openThrough(transport http.RoundTripper) *portal.Client {
+	w.t.Helper()
 	address, err := portal.Parse("https://portal.test" + w.sandbox.WebhookPath())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	client, err := portal.Open(portal.Options{Address: address, Transport: w.sandbox.Transport(), ID: w.sandbox.ID(), Limits: w.limits})
+	client, err := portal.Open(portal.Options{Address: address, Transport: transport, ID: w.sandbox.ID(), Limits: w.limits})
 	if err != nil {
 		w.t.Fatal(err)
 	}
