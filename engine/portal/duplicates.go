@@ -48,6 +48,7 @@ func (c *Client) findByCommunication(ctx context.Context, l engine.Lookup, m int
 		return nil, fmt.Errorf("looking up %d keys in %s: %w", len(l.Keys), l.Entity.Name, err)
 	}
 	out := make([][]engine.Item, len(l.Keys))
+	var cut []int // keys of which the index may know more than it named
 	for i, key := range l.Keys {
 		var found []engine.Item
 		for _, id := range s.ids[multiText(key[m])] {
@@ -55,13 +56,42 @@ func (c *Client) findByCommunication(ctx context.Context, l engine.Lookup, m int
 				found = append(found, item)
 			}
 		}
-		rest.Keys = [][]any{slices.Delete(slices.Clone(key), m, m+1)}
 		if len(rest.Match) > 0 {
+			if len(s.ids[multiText(key[m])]) >= maxCommunicationHits {
+				cut = append(cut, i)
+			}
+			rest.Keys = [][]any{slices.Delete(slices.Clone(key), m, m+1)}
 			found = assign(rest, found)[0]
 		}
 		out[i] = found
 	}
-	return out, nil
+	return out, c.findCut(ctx, l, m, rest, cut, out)
+}
+
+// findCut completes the items of keys whose number or address so many share that the
+// index does not name them all, as a switchboard's: they are found by the other
+// fields, and count if they have it written with the same digits or letters.
+func (c *Client) findCut(ctx context.Context, l engine.Lookup, m int, rest engine.Lookup, cut []int, out [][]engine.Item) error {
+	rest.Keys, rest.Select = nil, append(slices.Clone(l.Select), l.Match[m].Name)
+	for _, i := range cut {
+		rest.Keys = append(rest.Keys, slices.Delete(slices.Clone(l.Keys[i]), m, m+1))
+	}
+	if len(cut) == 0 {
+		return nil
+	}
+	found, err := c.Find(ctx, rest)
+	if err != nil {
+		return err
+	}
+	for n, i := range cut {
+		want := l.Match[m].Fold(multiText(l.Keys[i][m]))
+		has := func(text string) bool { return l.Match[m].Fold(text) == want }
+		more := slices.DeleteFunc(found[n], func(item engine.Item) bool {
+			return !slices.ContainsFunc(multiValues(item.Fields[l.Match[m].Name]), has)
+		})
+		out[i] = sorted([][]engine.Item{out[i], more})
+	}
+	return nil
 }
 
 // ownerOf is the portal's word for an entity that has an index of this kind.

@@ -537,6 +537,32 @@ func TestFind_phonesTogetherAndAlone(t *testing.T) {
 	}
 }
 
+// The duplicate index names twenty items at most. Of those who share a number, as
+// that of a switchboard, each is found by the other fields of the key.
+func TestFind_sharedPhone(t *testing.T) {
+	t.Parallel()
+	c, _ := openSandbox(t, sandbox.Options{Seed: "demo"}, unlimited())
+	contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+	match := []*engine.Field{fieldOf(t, contact, "phone"), fieldOf(t, contact, "lastName")}
+	people := make([]engine.Command, 45)
+	keys := make([][]any, 45)
+	for i := range people {
+		people[i] = personWith(contact, "+55 (11) 3000-"+strconv.Itoa(1000+i%2))
+		people[i].Fields["lastName"] = fmt.Sprint("Silva ", i)
+		keys[i] = []any{"+551130001000", fmt.Sprint("silva ", i)}
+	}
+	want := make([][]int64, len(keys))
+	for i, made := range write(t, c, people...) {
+		if i%2 == 0 {
+			want[i] = []int64{made.ID}
+		}
+	}
+	got := find(t, c, engine.Lookup{Entity: contact, Match: match, Keys: keys})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ids by key (-want +got):\n%s", diff)
+	}
+}
+
 // A custom field whose REST name the portal can't turn back is filtered by its
 // original name.
 func TestFind_oddNames(t *testing.T) {
