@@ -26,11 +26,12 @@ func (c *Client) BatchSize() int {
 
 // Write implements [engine.Writer]. It sends one request. Commands that it can't
 // carry come back as refused, and may be sent again at once: those over the
-// portal's fifty calls (of which one takes twenty imports), those whose method has no execution time left while others
-// go, and those whose data can't travel in a batch with others, which go alone
-// when they are first. A command on an item is never sent past an earlier one.
-// When ctx ends, Write stops waiting; a request that has left is heard out, so
-// that nothing is in doubt that need not be.
+// portal's fifty calls (of which one takes twenty imports), those whose method has
+// no execution time left while others go, and those whose data can't travel in a
+// batch with others, which go alone when they are first. A command on an item is
+// never sent past an earlier one, nor is an import with a creation date. When ctx
+// ends, Write stops waiting; a request that has left is heard out, so that nothing
+// is in doubt that need not be.
 func (c *Client) Write(ctx context.Context, commands []engine.Command, before func() error) ([]engine.Outcome, error) {
 	outcomes := make([]engine.Outcome, len(commands))
 	w := writing{commands: commands, outcomes: outcomes, single: c.singleImports.Load()}
@@ -166,22 +167,32 @@ func notSent(i int, commands []engine.Command) engine.Outcome {
 	return engine.Outcome{Kind: engine.OutcomeRefused, ID: commands[i].ID, Code: codeNotSent, Message: "left for a later request"}
 }
 
-// heldItems are items with a command that is left for a later request.
+// heldItems are items with a command that is left for a later request. Those that are
+// to be made with a creation date of their own count as one: the portal takes none
+// that is older than its newest item ("Import" of crm.item).
 type heldItems map[itemKey]bool
 
 // itemKey names the item that a command changes.
 type itemKey struct {
 	typeID int
-	id     int64
+	id     int64 // 0: one with a creation date of its own
+}
+
+func keyOf(c engine.Command) (key itemKey, ordered bool) {
+	if c.Entity == nil || c.ID == 0 && c.Fields["createdTime"] == nil { // nothing else can be about an item that is not yet made
+		return itemKey{}, false
+	}
+	return itemKey{c.Entity.TypeID, c.ID}, true
 }
 
 func (h heldItems) has(c engine.Command) bool {
-	return c.ID != 0 && c.Entity != nil && h[itemKey{c.Entity.TypeID, c.ID}]
+	key, ordered := keyOf(c)
+	return ordered && h[key]
 }
 
 func (h heldItems) add(c engine.Command) {
-	if c.ID != 0 && c.Entity != nil { // nothing else can be about an item that is not yet made
-		h[itemKey{c.Entity.TypeID, c.ID}] = true
+	if key, ordered := keyOf(c); ordered {
+		h[key] = true
 	}
 }
 

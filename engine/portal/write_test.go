@@ -354,6 +354,37 @@ func TestWrite_imports(t *testing.T) {
 	write(t, c, commands[7], commands[47])
 }
 
+// Imports with creation dates keep their order, though one of them can't travel with
+// the others: the portal takes none that is older than its newest item.
+func TestWrite_importsInTheirOrder(t *testing.T) {
+	t.Parallel()
+	c, _ := openSandbox(t, sandbox.Options{Seed: "empty"}, unlimited())
+	contact := entityOf(t, loadCatalog(t, c, "contact"), "contact")
+	var commands []engine.Command
+	for i, name := range []string{"Ana", "as in $result[x]", "Bea", "Caio"} {
+		commands = append(commands, engine.Command{Kind: engine.CommandImport, Entity: contact, Fields: map[string]any{
+			"name": name, "createdTime": fmt.Sprintf("2020-01-0%dT10:00:00Z", i+1),
+		}})
+	}
+	for requests := 0; len(commands) > 0; requests++ {
+		outcomes, err := c.Write(t.Context(), commands, func() error { return nil })
+		if err != nil || requests == 4 {
+			t.Fatalf("%d left: %v", len(commands), err)
+		}
+		var left []engine.Command
+		for i, o := range outcomes {
+			switch o.Kind {
+			case engine.OutcomeRefused:
+				left = append(left, commands[i])
+			case engine.OutcomeDone:
+			default:
+				t.Errorf("%v: %+v", commands[i].Fields["name"], o)
+			}
+		}
+		commands = left
+	}
+}
+
 // A portal without crm.item.batchImport gets single imports.
 func TestWrite_importsOnAnOldPortal(t *testing.T) {
 	t.Parallel()
