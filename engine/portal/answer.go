@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -72,14 +73,14 @@ func (n *number) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	f, err := strconv.ParseFloat(strings.TrimSpace(string(t)), 64)
-	if err != nil || f != f {
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 		f = 0
 	}
 	*n = number(f)
 	return nil
 }
 
-// whole is the number as an id or a count. A damaged answer may hold any number;
+// whole is the number as a small id or a count. A damaged answer may hold any number;
 // none of them wraps round.
 func (n number) whole() int {
 	const most = 1 << 53
@@ -293,4 +294,12 @@ func intOf(raw json.RawMessage) int {
 		return 0
 	}
 	return n.whole()
+}
+
+// idOf is an item's id, to its last digit: rounded it would be another's. What is no
+// id is 0.
+func idOf(raw json.RawMessage) int64 {
+	s, _ := scalar(raw)
+	id, _ := integer(s, false).(int64)
+	return max(0, id)
 }

@@ -97,7 +97,7 @@ func settleBeside(command engine.Command, answer json.RawMessage) (id int64, ok 
 		kind, _ := command.Fields["type"].(int64)
 		return engine.AddressID(ownerType, owner, kind), owner > 0
 	}
-	id = int64(intOf(answer))
+	id = idOf(answer)
 	return id, id > 0
 }
 
@@ -254,7 +254,7 @@ func besideItem(e *engine.Entity, raw json.RawMessage) (item engine.Item, ok boo
 	item.Fields = map[string]any{}
 	for key, value := range members(raw) {
 		if string(key) == "ID" {
-			item.ID = int64(intOf(value))
+			item.ID = idOf(value)
 		}
 		for _, f := range e.Fields {
 			if v := Decode(f, value); f.Upper == string(key) && v != nil {

@@ -236,7 +236,7 @@ func (d *itemDecoder) item(raw json.RawMessage, keepEmpty bool) (item engine.Ite
 	for key, value := range members(raw) {
 		switch string(key) {
 		case "id":
-			item.ID = int64(intOf(value))
+			item.ID = idOf(value)
 		case "fm":
 			decodeMulti(d.entity, value, item.Fields, keepEmpty)
 		}
@@ -306,7 +306,7 @@ func multiRow(raw json.RawMessage) (field string, row engine.MultiValue) {
 		s, _ := scalar(value)
 		switch string(key) {
 		case "id":
-			row.ID = int64(intOf(value))
+			row.ID = idOf(value)
 		case "valueType":
 			row.Type = s
 		case "value":

@@ -277,13 +277,13 @@ func idsIn(r reply, owner string) ([]int64, error) {
 	if !ok {
 		return nil, nil
 	}
-	var numbers []number
-	if err := json.Unmarshal(raw, &numbers); err != nil {
+	var list []json.RawMessage
+	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, &Error{Method: methodFindByComm, Verdict: Unknown, Message: "the answer is not a list of ids"}
 	}
-	ids := make([]int64, 0, len(numbers))
-	for _, id := range numbers {
-		ids = append(ids, int64(id.whole()))
+	ids := make([]int64, 0, len(list))
+	for _, id := range list {
+		ids = append(ids, idOf(id))
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil

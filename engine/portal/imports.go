@@ -151,7 +151,11 @@ func rowReply(raw json.RawMessage, ok bool) reply {
 		return reply{Err: &Error{Method: methodBatchImport, Verdict: Unknown, Message: "the answer leaves the row out"}}
 	}
 	if isNull(row.Item) {
-		return reply{Err: faultError(methodBatchImport, 0, faultOf(raw))}
+		f := faultOf(raw)
+		if f.Code == nil {
+			return reply{Err: &Error{Method: methodBatchImport, Verdict: Unknown, Message: "the answer names neither an item of the row nor an error"}}
+		}
+		return reply{Err: faultError(methodBatchImport, 0, f)}
 	}
 	return reply{Result: Result{Value: raw}}
 }

@@ -196,6 +196,23 @@ func TestGovernor_slowTrial(t *testing.T) {
 	})
 }
 
+// Figures that are no numbers don't spoil what processes share.
+func TestState_absurdFigures(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	c := openTransport(t, portal.Options{Transport: script(func(string, map[string]any, *http.Request) (int, string) {
+		return http.StatusOK, `{"result":1,"time":{"finish":"Infinity","duration":"NaN","operating":"inf","operating_reset_at":1e999}}`
+	}), Limits: portal.CloudLimits(), State: t.TempDir(), Logger: textLogger(&log)}, "/rest/1/"+secret+"/")
+	for range 3 {
+		if _, err := c.Call(t.Context(), "profile", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("the log says %s", log.String())
+	}
+}
+
 // What processes keep is private, names no secret, and may be damaged.
 func TestState_file(t *testing.T) {
 	t.Parallel()

@@ -192,6 +192,30 @@ func TestWrite_outcomes(t *testing.T) {
 	}
 }
 
+// Of a row that is answered with neither an item nor an error nobody knows what became,
+// and an id is taken to its last digit: rounded it would be another item's.
+func TestWrite_importsAnsweredOddly(t *testing.T) {
+	t.Parallel()
+	deal := &engine.Entity{TypeID: 2, Name: "deal", Fields: []*engine.Field{{Name: "title", Type: engine.FieldString}}}
+	c := openScript(t, func(string, map[string]any, *http.Request) (int, string) {
+		return http.StatusOK, `{"result":{"result":{"c0":{"items":{"r00":{"item":{"id":9007199254740993}},"r01":{},"r02":{"error":0,"error_description":"no"}}}}}}`
+	}, nil)
+	commands := make([]engine.Command, 3)
+	for i := range commands {
+		commands[i] = engine.Command{Kind: engine.CommandImport, Entity: deal, Fields: map[string]any{"title": "a"}}
+	}
+	outcomes, err := c.Write(t.Context(), commands, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := outcomes[0]; o.Kind != engine.OutcomeDone || o.ID != 9007199254740993 {
+		t.Errorf("the first row is %+v", o)
+	}
+	if outcomes[1].Kind != engine.OutcomeUnknown || outcomes[2].Kind != engine.OutcomeFailed {
+		t.Errorf("the others are %+v", outcomes[1:])
+	}
+}
+
 // A command that can't be written fails by itself.
 func TestWrite_commandsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
