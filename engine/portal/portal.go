@@ -130,7 +130,7 @@ func Open(o Options) (*Client, error) {
 	if o.Transport == nil {
 		o.Transport = newTransport()
 	}
-	wire := newWire(o.Address, o.Transport, requestTimeout(o.Limits), o.Logger)
+	wire := newWire(o.Address, o.Transport, o.Limits, o.Logger)
 	account := strconv.FormatInt(o.Address.User, 10)
 	id, host := o.ID, o.Address.Host
 	switch {

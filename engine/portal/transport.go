@@ -29,9 +29,9 @@ const userAgent = "bxflow/1"
 // wire sends bytes to the portal and reads what comes back. It knows nothing of
 // methods, limits or repeats; it is what keeps the secret out of errors.
 type wire struct {
-	http    *http.Client
-	timeout time.Duration // never below what the portal lets a request run
-	logger  *slog.Logger
+	http   *http.Client
+	limits Limits
+	logger *slog.Logger
 
 	tokens *tokens // of an application; nil for a webhook
 
@@ -41,14 +41,14 @@ type wire struct {
 	moves   atomic.Int64 // requests that a redirect cost
 }
 
-func newWire(address Address, transport http.RoundTripper, timeout time.Duration, logger *slog.Logger) *wire {
+func newWire(address Address, transport http.RoundTripper, limits Limits, logger *slog.Logger) *wire {
 	return &wire{
 		// Following a redirect would turn the POST into a GET and lose the body.
 		http: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		timeout: timeout, logger: logger, address: address,
+		limits: limits, logger: logger, address: address,
 	}
 }
 
@@ -111,7 +111,8 @@ func (w *wire) scrubError(e *Error) {
 // then goes to the new host, once.
 func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *Error) {
 	address, sent := w.Address(), time.Now()
-	status, location, answer, fault := w.exchange(ctx, address, method, body)
+	leave := sent.Add(w.limits.leave(len(body)))
+	status, location, answer, fault := w.exchange(ctx, address, method, body, leave)
 	if fault == nil && isRedirect(status) {
 		next, err := address.moved(location, method)
 		if err == nil {
@@ -122,7 +123,7 @@ func (w *wire) send(ctx context.Context, method string, body []byte) (Result, *E
 		}
 		w.moves.Add(1)
 		sent = time.Now()
-		status, _, answer, fault = w.exchange(ctx, next, method, body)
+		status, _, answer, fault = w.exchange(ctx, next, method, body, leave)
 		if fault == nil && isRedirect(status) {
 			return Result{}, &Error{Method: method, Status: status, Verdict: Fatal, Message: fmt.Sprintf("the portal redirects to %q, which redirects again; check its address", next.Host)}
 		}
@@ -173,15 +174,34 @@ func (w *wire) move(to Address) {
 	}
 }
 
-// exchange sends one HTTP request. The fault says whether the portal can have
-// seen it.
-func (w *wire) exchange(ctx context.Context, to Address, method string, body []byte) (status int, location string, answer []byte, fault *Error) {
-	ctx, cancel := context.WithTimeout(ctx, w.timeout+engine.UploadTime(int64(len(body))))
+// errUnconnected ends a request that has not left when it had to.
+var errUnconnected = errors.New("no connection in time")
+
+// leave is within what time a request of so many bytes has to leave once it is
+// announced. The journal reckons that it has run its course a quarter more than its
+// longest after that (the fence), and so much is left for connecting and uploading.
+func (l Limits) leave(bytes int) time.Duration {
+	const most = engine.BatchUpload * 4 / 3 // for more of it, the fence is as much later
+	return max(l.Request/4-engine.UploadTime(int64(min(bytes, most))), l.Request/20)
+}
+
+// exchange sends one HTTP request, unless it takes too long to connect. The fault
+// says whether the portal can have seen it.
+func (w *wire) exchange(ctx context.Context, to Address, method string, body []byte, leave time.Time) (status int, location string, answer []byte, fault *Error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout(w.limits)+engine.UploadTime(int64(len(body))))
 	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(httptrace.WroteRequestInfo) { crash.At(crash.RequestWritten) },
 	})
 	sent := &sentMark{Reader: bytes.NewReader(body)}
+	connecting := time.AfterFunc(time.Until(leave), func() {
+		if !sent.left.Load() {
+			giveUp(errUnconnected)
+		}
+	})
+	defer connecting.Stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.call(method), sent)
 	if err != nil {
 		return 0, "", nil, &Error{Method: method, Verdict: Fatal, Message: "the portal's address is not usable"}
@@ -198,6 +218,9 @@ func (w *wire) exchange(ctx context.Context, to Address, method string, body []b
 	crash.At(crash.RequestBefore)
 	response, err := w.http.Do(request)
 	if err != nil {
+		if errors.Is(context.Cause(ctx), errUnconnected) {
+			err = errUnconnected
+		}
 		return 0, "", nil, transportFault(to, method, err, sent.left.Load())
 	}
 	defer response.Body.Close()

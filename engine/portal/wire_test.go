@@ -426,6 +426,42 @@ func TestClient_timeout(t *testing.T) {
 	})
 }
 
+// A request that is slow to connect would still run when the journal takes it for
+// over and sends it again: it does not leave.
+func TestClient_slowToConnect(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		box := newBox(t, sandbox.Options{Seed: "demo", Secret: secret})
+		var announced time.Time
+		pause := time.Duration(0)
+		c := openRenamed(t, "a.bitrix24.com", redirect(func(r *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(pause):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+			if left := time.Since(announced); !announced.IsZero() && left > 15*time.Second {
+				t.Errorf("a request left %s after it was announced", left)
+			}
+			return box.Transport().RoundTrip(r)
+		}), &bytes.Buffer{})
+		card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
+		for wait, want := range map[time.Duration]engine.OutcomeKind{10 * time.Second: engine.OutcomeDone, 20 * time.Second: engine.OutcomeRefused} {
+			pause = wait
+			outcomes, err := c.Write(t.Context(), []engine.Command{{Kind: engine.CommandAdd, Entity: card, Fields: map[string]any{"title": "made"}}}, func() error {
+				announced = time.Now()
+				return nil
+			})
+			if err != nil || outcomes[0].Kind != want {
+				t.Errorf("after %s of connecting: %+v, %v; want %s", wait, outcomes, err, want)
+			}
+		}
+		if made := strings.Count(string(box.Dump()), `"title":"made"`); made != 1 {
+			t.Errorf("%d cards were made, want 1", made)
+		}
+	})
+}
+
 // silent takes requests and never answers.
 type silent struct{}
 
