@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,9 +108,34 @@ func onEmptiness(c engine.Condition) bool {
 	return false
 }
 
-// meets judges the conditions on emptiness.
-func meets(item engine.Item, emptiness []engine.Condition) bool {
-	for _, c := range emptiness {
+// onOthers says whether a condition is that certain contacts are not linked: the
+// portal takes it for its opposite (crm.item.list, contactIds), and so it is judged
+// here as well.
+func onOthers(c engine.Condition) bool {
+	if c.Value == nil || c.Field.Name != "contactIds" {
+		return false
+	}
+	switch c.Op {
+	case "!", "!=", "!@":
+		return true
+	}
+	return false
+}
+
+// meets judges the conditions that are judged here.
+func meets(item engine.Item, conditions []engine.Condition) bool {
+	for _, c := range conditions {
+		if onOthers(c) {
+			without, several := c.Value.([]any)
+			if !several {
+				without = []any{c.Value}
+			}
+			linked, _ := item.Fields[c.Field.Name].([]any)
+			if slices.ContainsFunc(without, func(id any) bool { return slices.Contains(linked, id) }) {
+				return false
+			}
+			continue
+		}
 		empty := item.Fields[c.Field.Name] == nil
 		if wanted := c.Op == "" || c.Op == "="; empty != wanted {
 			return false

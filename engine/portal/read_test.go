@@ -275,6 +275,8 @@ func TestScan(t *testing.T) {
 	c, box := openSandbox(t, sandbox.Options{Seed: "demo,contacts=20,items=6000"}, unlimited())
 	card := entityOf(t, loadCatalog(t, c, "Onboarding"), "Onboarding")
 	stage, id, notes := fieldOf(t, card, "stageId"), fieldOf(t, card, "id"), fieldOf(t, card, "Notes")
+	contacts := fieldOf(t, card, "contactIds")
+	linked := func(item engine.Item) []any { list, _ := item.Fields[contacts.Name].([]any); return list }
 	write(t, c, engine.Command{Kind: engine.CommandUpdate, Entity: card, ID: 17, Fields: map[string]any{notes.Name: nil}},
 		engine.Command{Kind: engine.CommandUpdate, Entity: card, ID: 18, Fields: map[string]any{notes.Name: "pay $result[x]"}})
 	condition := func(op string, f *engine.Field, v any) engine.Condition {
@@ -297,8 +299,16 @@ func TestScan(t *testing.T) {
 		}},
 		"an empty field":            {[]engine.Condition{condition("=", notes, nil), condition("<=", id, 20)}, []string{"title"}, 1, func(got []engine.Item) bool { return slices.Contains(ids(got), 17) && !slices.Contains(ids(got), 18) }},
 		"a field that is not empty": {[]engine.Condition{condition("!", notes, nil), condition("<=", id, 20)}, []string{"title"}, 1, func(got []engine.Item) bool { return !slices.Contains(ids(got), 17) && slices.Contains(ids(got), 18) }},
-		"a text that goes alone":    {[]engine.Condition{condition("=", notes, "pay $result[x]")}, []string{"title"}, 1, func(got []engine.Item) bool { return len(got) == 1 && got[0].ID == 18 }},
-		"nothing":                   {[]engine.Condition{condition("<", id, 0)}, nil, 1, func(got []engine.Item) bool { return len(got) == 0 }},
+		"other contacts than one": {[]engine.Condition{condition("!", contacts, int64(3)), condition("<=", id, int64(100))}, []string{"title"}, 1, func(got []engine.Item) bool {
+			return len(got) > 50 && !slices.ContainsFunc(got, func(i engine.Item) bool { return slices.Contains(linked(i), any(int64(3))) })
+		}},
+		"other contacts than some": {[]engine.Condition{condition("!=", contacts, []any{int64(3), int64(4)}), condition("<=", id, int64(100))}, []string{"title"}, 1, func(got []engine.Item) bool {
+			return len(got) > 50 && !slices.ContainsFunc(got, func(i engine.Item) bool {
+				return slices.Contains(linked(i), any(int64(3))) || slices.Contains(linked(i), any(int64(4)))
+			})
+		}},
+		"a text that goes alone": {[]engine.Condition{condition("=", notes, "pay $result[x]")}, []string{"title"}, 1, func(got []engine.Item) bool { return len(got) == 1 && got[0].ID == 18 }},
+		"nothing":                {[]engine.Condition{condition("<", id, 0)}, nil, 1, func(got []engine.Item) bool { return len(got) == 0 }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

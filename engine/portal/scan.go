@@ -34,13 +34,13 @@ func (c *Client) Scan(ctx context.Context, e *engine.Entity, where []engine.Cond
 
 // scan is the state of one [Client.Scan].
 type scan struct {
-	client    *Client
-	entity    *engine.Entity
-	fields    []string
-	filter    map[string]any
-	emptiness []engine.Condition // judged here
-	chained   bool
-	few       bool // one page seems to be enough
+	client  *Client
+	entity  *engine.Entity
+	fields  []string
+	filter  map[string]any
+	here    []engine.Condition // judged here
+	chained bool
+	few     bool // one page seems to be enough
 
 	ranges  ranges
 	flying  [][]portion     // by request under way
@@ -53,8 +53,8 @@ func newScan(c *Client, e *engine.Entity, where []engine.Condition, fields []str
 	var others []engine.Condition
 	for _, condition := range where {
 		switch {
-		case onEmptiness(condition):
-			s.emptiness = append(s.emptiness, condition)
+		case onEmptiness(condition), onOthers(condition):
+			s.here = append(s.here, condition)
 			if len(s.fields) > 0 {
 				s.fields = append(s.fields, condition.Field.Name)
 			}
@@ -123,7 +123,7 @@ func (s *scan) run(ctx context.Context, hand func([]engine.Item) bool) error {
 			})
 		}
 		for _, page := range s.ready() {
-			page = slices.DeleteFunc(page, func(item engine.Item) bool { return !meets(item, s.emptiness) })
+			page = slices.DeleteFunc(page, func(item engine.Item) bool { return !meets(item, s.here) })
 			if len(page) > 0 && !hand(page) {
 				return nil
 			}
