@@ -299,6 +299,8 @@ func TestScan(t *testing.T) {
 		}},
 		"an empty field":            {[]engine.Condition{condition("=", notes, nil), condition("<=", id, 20)}, []string{"title"}, 1, func(got []engine.Item) bool { return slices.Contains(ids(got), 17) && !slices.Contains(ids(got), 18) }},
 		"a field that is not empty": {[]engine.Condition{condition("!", notes, nil), condition("<=", id, 20)}, []string{"title"}, 1, func(got []engine.Item) bool { return !slices.Contains(ids(got), 17) && slices.Contains(ids(got), 18) }},
+		"one of no stages":          {[]engine.Condition{condition("=", stage, []any{})}, []string{"title"}, 0, func(got []engine.Item) bool { return len(got) == 0 }},
+		"none of no stages":         {[]engine.Condition{condition("!", stage, []any{}), condition("<=", id, int64(100))}, []string{"title"}, 1, func(got []engine.Item) bool { return len(got) == 100 }},
 		"other contacts than one": {[]engine.Condition{condition("!", contacts, int64(3)), condition("<=", id, int64(100))}, []string{"title"}, 1, func(got []engine.Item) bool {
 			return len(got) > 50 && !slices.ContainsFunc(got, func(i engine.Item) bool { return slices.Contains(linked(i), any(int64(3))) })
 		}},

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sourcegraph/conc"
@@ -52,7 +53,12 @@ func newScan(c *Client, e *engine.Entity, where []engine.Condition, fields []str
 	bounds := idRange{last: openEnd}
 	var others []engine.Condition
 	for _, condition := range where {
+		list, several := condition.Value.([]any)
 		switch {
+		case several && len(list) == 0: // of which the portal may make no condition at all
+			if !strings.HasPrefix(condition.Op, "!") {
+				bounds = idRange{}
+			}
 		case onEmptiness(condition), onOthers(condition):
 			s.here = append(s.here, condition)
 			if len(s.fields) > 0 {
