@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/transform"
@@ -82,7 +83,7 @@ func newFailed(w io.Writer, files []engine.FileInfo) *failedFile {
 	}
 	mixed := slices.ContainsFunc(files, func(file engine.FileInfo) bool { return file.Encoding != files[0].Encoding })
 	if len(files) > 0 && !mixed { // UTF-8 has the characters of all of them
-		if e, err := htmlindex.Get(files[0].Encoding); err == nil {
+		if e, err := encodingNamed(files[0].Encoding); err == nil {
 			f.page, _ = e.(*charmap.Charmap)
 			f.out = transform.NewWriter(w, e.NewEncoder())
 		}
@@ -92,6 +93,15 @@ func newFailed(w io.Writer, files []engine.FileInfo) *failedFile {
 		f.csv.Comma = rune(files[0].Delimiter[0])
 	}
 	return f
+}
+
+// encodingNamed is an encoding that tables can be read in. The web's list has all
+// of them but the one of DOS in the west.
+func encodingNamed(name string) (encoding.Encoding, error) {
+	if name == "cp850" {
+		return charmap.CodePage850, nil
+	}
+	return htmlindex.Get(name)
 }
 
 // file is the one that a change's record is a row of, or nil.
@@ -115,11 +125,14 @@ func (f *failedFile) record(file *engine.FileInfo, c *engine.Change) []string {
 			record[at] = engine.HarmlessCell(c.Row[i])
 		}
 	}
-	return append(record, strconv.Itoa(c.Line), engine.HarmlessCell(c.Step), engine.HarmlessCell(strings.Map(f.known, problem(c))))
+	return append(record, strconv.Itoa(c.Line), engine.HarmlessCell(c.Step), f.told(problem(c)))
 }
 
-// known replaces characters of a message that the source's code page lacks.
-// Cells have none: they come from there.
+// told is a cell that does not come from the source, such as a message.
+func (f *failedFile) told(s string) string { return engine.HarmlessCell(strings.Map(f.known, s)) }
+
+// known replaces characters that the source's code page lacks. Cells of the
+// source have none: they come from there.
 func (f *failedFile) known(r rune) rune {
 	if f.page == nil {
 		return r

@@ -138,7 +138,7 @@ func (f *resultFile) flush() error {
 		if file := f.file(row.first); file != nil {
 			copy(record, f.record(file, row.first)[:len(f.columns)])
 		}
-		record = append(record, engine.HarmlessCell(row.first.Source))
+		record = append(record, f.told(row.first.Source))
 		for i := range f.steps {
 			id := ""
 			if number := cmp.Or(row.ids[i], made[row.refs[i]].ID); number != 0 {
@@ -146,7 +146,7 @@ func (f *resultFile) flush() error {
 			}
 			record = append(record, id, row.what[i])
 		}
-		if err := f.csv.Write(append(record, engine.HarmlessCell(row.fault))); err != nil {
+		if err := f.csv.Write(append(record, f.told(row.fault))); err != nil {
 			return err
 		}
 	}

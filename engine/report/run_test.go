@@ -194,3 +194,37 @@ func TestFailed_mixedEncodingsAreUTF8(t *testing.T) {
 		}
 	}
 }
+
+// What failed goes back to where it came from, in the encoding that it came in,
+// whatever the portal's messages are written in.
+func TestRows_keepTheirEncoding(t *testing.T) {
+	t.Parallel()
+
+	tests := map[string]string{ // a row's cell in the encoding
+		"windows-1252": "S\xe3o", "cp850": "S\xc6o", "utf-16le": "S\x00\xe3\x00o\x00", "utf-8": "São",
+	}
+	for name, want := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			h := &engine.Header{
+				Files: []engine.FileInfo{{Path: "łódź.csv", Columns: []string{"n"}, Delimiter: ";", Encoding: name}},
+				Steps: []engine.StepSummary{{ID: "client"}},
+			}
+			rows := func(yield func(*engine.Change, error) bool) {
+				_ = yield(&engine.Change{
+					Step: "client", Kind: engine.KindCreate, State: engine.StateFailed, Error: "не верно",
+					Source: "łódź.csv:2", Line: 2, Row: []string{"São"},
+				}, nil)
+			}
+			var failed, result bytes.Buffer
+			if _, err := report.Failed(&failed, h.Files, rows); err != nil || !strings.Contains(failed.String(), want) {
+				t.Errorf("failed rows: %v, %q, want %q in it", err, failed.String(), want)
+			}
+			made := func([]string) (map[string]engine.Made, error) { return nil, nil }
+			if err := report.ResultCSV(&result, h, rows, made); err != nil || !strings.Contains(result.String(), want) {
+				t.Errorf("result: %v, %q, want %q in it", err, result.String(), want)
+			}
+		})
+	}
+}
