@@ -63,7 +63,9 @@ func lastRunAs(planned time.Time, zone *time.Location) any {
 
 // FileInfo fixes an input file of a plan.
 type FileInfo struct {
-	Path   string `json:"path"`
+	Path string `json:"path"`
+	// Name is what the sources of the file's rows begin with.
+	Name   string `json:"name,omitempty"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 	// Database is what a query was put to, host and name, and SHA256 is then the

@@ -251,7 +251,7 @@ func (in input) fingerprint() (engine.FileInfo, lineCount, error) {
 	if err != nil {
 		return engine.FileInfo{}, 0, fmt.Errorf("file %q: %w", in.name, bare(err))
 	}
-	return engine.FileInfo{Path: in.path, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, lines, nil
+	return engine.FileInfo{Path: in.path, Name: in.name, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, lines, nil
 }
 
 // lineCount counts the lines of what is written to it.

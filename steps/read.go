@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,6 +136,7 @@ func (s *Read) find(job *engine.Job, name string) error {
 		if s.Newest {
 			s.inputs, err = newestOf(s.inputs)
 		}
+		s.tellApart(job, name)
 		return err
 	}
 	if len(s.inputs) > 0 {
@@ -143,6 +145,22 @@ func (s *Read) find(job *engine.Job, name string) error {
 	in, err := spoolStdin()
 	s.inputs = []input{in}
 	return err
+}
+
+// tellApart names the folder of files that are called like those of an earlier
+// read, as this one calls it: rows are told apart by the names of their files.
+func (s *Read) tellApart(job *engine.Job, name string) {
+	for _, stream := range job.Streams {
+		earlier, ok := stream.Source.Source.(*Read)
+		if ok && earlier == s {
+			return
+		}
+		for i, in := range s.inputs {
+			if ok && slices.ContainsFunc(earlier.inputs, func(other input) bool { return other.name == in.name && other.path != in.path }) {
+				s.inputs[i].name = filepath.ToSlash(filepath.Join(filepath.Dir(name), in.name))
+			}
+		}
+	}
 }
 
 // readHeaders opens all files as far as their headers.

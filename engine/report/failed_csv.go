@@ -104,18 +104,20 @@ func encodingNamed(name string) (encoding.Encoding, error) {
 	return htmlindex.Get(name)
 }
 
-// file is the one that a change's record is a row of, or nil.
+// file is the one that a change's record is a row of, or nil. Files of plans that
+// earlier versions made are known by their paths only.
 func (f *failedFile) file(c *engine.Change) *engine.FileInfo {
 	if c.Line == 0 {
 		return nil
 	}
 	name := strings.TrimSuffix(c.Source, fmt.Sprintf(":%d", c.Line))
-	for i := range f.files {
-		if path := f.files[i].Path; path == name || filepath.Base(path) == filepath.Base(name) {
-			return &f.files[i]
-		}
+	i := slices.IndexFunc(f.files, func(file engine.FileInfo) bool {
+		return file.Name == name || file.Name == "" && filepath.Base(file.Path) == filepath.Base(name)
+	})
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return &f.files[i]
 }
 
 func (f *failedFile) record(file *engine.FileInfo, c *engine.Change) []string {
