@@ -8,6 +8,7 @@ import (
 // Filing says where an input file is moved to once a run has read it and ended.
 type Filing struct {
 	Path   string `json:"path"`             // of the file, absolute
+	From   string `json:"from,omitempty"`   // where its job looks for it; empty: at Path
 	Folder string `json:"folder"`           // of the job, absolute
 	Done   string `json:"done,omitempty"`   // a folder in the job's, after success; empty: the file stays
 	Failed string `json:"failed,omitempty"` // and after a run that failed or finished in part

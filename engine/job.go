@@ -22,8 +22,8 @@ type Job struct {
 	// GivenPaths are the values of path parameters that were given on the
 	// command line, absolute: they alone may lie outside Dir.
 	GivenPaths map[string]bool
-	// Reread are the files of a run that is tried again: where they were when it
-	// read them, and where they are now, both absolute.
+	// Reread are the files of a run that is tried again: where the job looks for
+	// them, and where they are now, both absolute.
 	Reread     map[string]string
 	ParamTypes map[string]expression.Type
 	Env        map[string]string          // the environment's values of the names under env:

@@ -43,7 +43,7 @@ func (s *Read) filing(job *engine.Job, in input) (*engine.Filing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder of the job: %w", err)
 	}
-	return &engine.Filing{Path: path, Folder: folder, Done: slashed(s.Done.Text), Failed: slashed(s.Failed.Text)}, nil
+	return &engine.Filing{Path: path, From: in.from, Folder: folder, Done: slashed(s.Done.Text), Failed: slashed(s.Failed.Text)}, nil
 }
 
 // slashed is a path as plans have it.
@@ -67,7 +67,7 @@ func reread(job *engine.Job, path string) []input {
 		in, name := filepath.Split(was)
 		match, _ := filepath.Match(pattern, name) // an unsound pattern is reported by who reads the folder
 		if in == folder && (match || name == pattern) {
-			inputs = append(inputs, input{path: is, name: name})
+			inputs = append(inputs, input{path: is, name: name, from: was})
 		}
 	}
 	slices.SortFunc(inputs, func(a, b input) int { return strings.Compare(a.name, b.name) })

@@ -25,6 +25,7 @@ const stdin = "<stdin>"
 // input is a file, or a query, that rows are read from, any number of times.
 type input struct {
 	path, name string
+	from       string   // where the job looks for a file that was moved; empty: at path
 	spool      *os.File // of standard input; nil: path is opened
 	query      *question
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"slices"
@@ -80,16 +81,17 @@ func (a *app) fileLeft(ctx context.Context, j *journal.Journal, job string) erro
 }
 
 // filed are the files that a run has read and that are moved in the end: where
-// they were, and where they are now.
+// their job looks for them, and where they are now.
 func filed(run *journal.Run) map[string]string {
 	places := map[string]string{}
 	for _, f := range run.Header().Files {
 		if f.Filing == nil {
 			continue
 		}
-		places[f.Filing.Path] = f.Filing.Path
+		from := cmp.Or(f.Filing.From, f.Filing.Path)
+		places[from] = f.Filing.Path
 		if place := run.Result().PlaceOf(f.Filing); exists(place) {
-			places[f.Filing.Path] = place
+			places[from] = place
 		}
 	}
 	return places
