@@ -30,9 +30,11 @@ func (s *Read) checkFolders(p *engine.Prepare) {
 	}
 }
 
-// filing is where a file goes in the end; nil: it stays.
+// filing is where a file goes in the end; nil: it stays. So does one that a run
+// which is tried again has not read: its rows are still to be done.
 func (s *Read) filing(job *engine.Job, in input) (*engine.Filing, error) {
-	if s.Done.Text == "" && s.Failed.Text == "" || in.spool != nil || in.query != nil {
+	late := job.Reread != nil && in.from == ""
+	if s.Done.Text == "" && s.Failed.Text == "" || in.spool != nil || in.query != nil || late {
 		return nil, nil //nolint:nilnil // it stays
 	}
 	path, err := filepath.Abs(in.path)
