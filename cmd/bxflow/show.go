@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,6 +89,10 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 		return usage("--format csv is for --result, all rows, for --failed, the failed ones, and for --conflicts")
 	case flags.failed && flags.conflicts:
 		return usage("--failed has the conflicts, too; leave one of the two out")
+	case flags.step != "" && !flags.failed && !flags.conflicts:
+		return usage("--step is for --failed and --conflicts; add one of them")
+	case flags.rows < 0:
+		return usage("--rows %d is less than none; 0 shows all", flags.rows)
 	}
 	j, err := a.openJournal(ctx)
 	if err != nil {
@@ -95,6 +100,9 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 	}
 	run, err := a.findRun(ctx, j, prefix)
 	if err != nil {
+		return err
+	}
+	if err := hasStep(run.Header(), flags.step); err != nil {
 		return err
 	}
 	res, err := resultOf(ctx, run)
@@ -117,8 +125,21 @@ func (a *app) showCommand(ctx context.Context, prefix string, flags showFlags) e
 		flags.rows = 0
 	}
 	return a.showRun(ctx, report.Run{
-		Result: res, Changes: run, Rows: flags.rows, OnlyConflicts: flags.conflicts, Next: a.afterRun(res),
+		Result: res, Changes: run, Rows: flags.rows, OnlyConflicts: flags.conflicts, Step: flags.step, Next: a.afterRun(res),
 	})
+}
+
+// hasStep refuses a step that a run does not have: it would seem to have failed
+// nowhere. An empty one is all of them.
+func hasStep(h *engine.Header, id string) error {
+	ids := make([]string, len(h.Steps))
+	for i, s := range h.Steps {
+		ids[i] = s.ID
+	}
+	if id == "" || slices.Contains(ids, id) {
+		return nil
+	}
+	return usage("--step %q: the run has no such step; it has %s", id, strings.Join(ids, ", "))
 }
 
 // allRuns are the results of all runs, the last one first.

@@ -21,6 +21,8 @@ type Run struct {
 	Rows int
 	// OnlyConflicts leaves other failures out of the list.
 	OnlyConflicts bool
+	// Step leaves the failures of other steps out of the list; empty: none.
+	Step string
 	// Next is the command to be typed next, shown at the end of the text.
 	Next string
 }
@@ -167,13 +169,15 @@ func (r *runText) summary() ([]column, [][]string) {
 func (r *runText) failures(ctx context.Context) error {
 	failed, conflicts := 0, 0
 	for _, s := range r.Result.Steps {
-		failed += s.Failed
-		conflicts += s.Conflicts
+		if r.Step == "" || r.Step == s.ID {
+			failed += s.Failed
+			conflicts += s.Conflicts
+		}
 	}
 	if failed+conflicts == 0 || r.Changes == nil {
 		return nil
 	}
-	failures := FailedChanges(ctx, r.Changes, "")
+	failures := FailedChanges(ctx, r.Changes, r.Step)
 	if r.OnlyConflicts {
 		failed, failures = 0, Conflicts(failures)
 	}
