@@ -18,9 +18,10 @@ func newRetryCommand(a *app) *cobra.Command {
 		Short: "Plan the failed and conflicted rows of a run again",
 		Long: `Plan the job of a run again, but only for the rows and items that failed, were
 invalid or in conflict, then ask and apply. The job file and its data are read
-anew, so what was mended in them counts. Where there was a conflict, the new plan
-begins from what the portal has now: look at it before you say yes. RUN is a run's
-id, the beginning of it, or last.`,
+anew, so what was mended in them counts; parameters are those of the run, but for
+what --param sets. Where there was a conflict, the new plan begins from what the
+portal has now: look at it before you say yes. RUN is a run's id, the beginning of
+it, or last.`,
 		Example: `  bxflow retry 20261123-140912 --plan
   bxflow retry last --yes`,
 		Args: cobra.ExactArgs(1),
@@ -94,17 +95,23 @@ func retryOf(ctx context.Context, run *journal.Run) (*engine.Retry, error) {
 	return retry, nil
 }
 
-// jobOf reads the job of a plan again, with the parameters that it had. What was
-// mended since counts. With checkOnly its environment may be another.
+// jobOf reads the job of a plan again, with the parameters that it had where the
+// command line sets no others. What was mended since counts. With checkOnly its
+// environment may be another.
 func (a *app) jobOf(h *engine.Header, checkOnly bool) (*engine.Job, error) {
 	if _, err := os.Stat(h.JobFile); err != nil {
 		return nil, usage("the job file of the run can't be read again from this folder: %w", err)
 	}
 	given := a.flags.params
-	for name, value := range h.Params {
-		a.flags.params = append([]string{name + "=" + value}, a.flags.params...)
+	defer func() { a.flags.params = given }()
+	set, err := a.params()
+	if err != nil {
+		return nil, err
 	}
-	job, err := a.loadJob(h.JobFile, checkOnly)
-	a.flags.params = given
-	return job, err
+	for name, value := range h.Params {
+		if _, other := set[name]; !other {
+			a.flags.params = append(a.flags.params, name+"="+value)
+		}
+	}
+	return a.loadJob(h.JobFile, checkOnly)
 }
