@@ -152,7 +152,7 @@ func (a *app) openPortalOf(ctx context.Context, h *engine.Header) (*planned, err
 	if err != nil {
 		return nil, err
 	}
-	if err := thisPortal(h, catalog); err != nil {
+	if err := thisPortal(h, catalog.Portal.ID, catalog.Portal.Address); err != nil {
 		return nil, err
 	}
 	return &planned{session: s, catalog: catalog, before: before}, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -53,6 +54,10 @@ func (a *app) retryCommand(ctx context.Context, prefix string, flags planOrWrite
 	if err != nil {
 		return err
 	}
+	job.Portal = cmp.Or(run.Header().PortalRef, job.Portal)
+	if err := a.failedThere(ctx, run.Header(), job); err != nil {
+		return err
+	}
 	if end != nil {
 		end.Job = job.Name
 		end.tell(job, flags.writeFlags)
@@ -74,6 +79,24 @@ func (a *app) retryCommand(ctx context.Context, prefix string, flags planOrWrite
 		return a.showOnly(ctx, j, p, flags.show, a.again("retry", shortRun(run.ID())))
 	}
 	return a.approveAndApply(ctx, j, p, flags.writeFlags, end)
+}
+
+// failedThere refuses a job whose portal is not that of the run: nothing has failed
+// on another one.
+func (a *app) failedThere(ctx context.Context, h *engine.Header, job *engine.Job) error {
+	t, err := a.resolve(job.Portal, job.Dir)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(t)
+	if err != nil {
+		return err
+	}
+	id, err := s.Identify(ctx)
+	if err != nil {
+		return err
+	}
+	return thisPortal(h, id, s.Address().String())
 }
 
 // retryOf finds what a run failed on.

@@ -215,7 +215,7 @@ func (a *app) afterRun(r *engine.Result) string {
 	var next []string
 	switch r.Status {
 	case engine.StatusInterrupted, engine.StatusFailed:
-		next = append(next, a.command("resume", shortRun(r.Run)))
+		next = append(next, a.there("resume", shortRun(r.Run)))
 	case engine.StatusPartial, engine.StatusSucceeded, engine.StatusRefused, engine.StatusRunning:
 	}
 	failed := slices.ContainsFunc(r.Steps, func(s engine.StepResult) bool { return s.Failed+s.Conflicts > 0 })
@@ -223,7 +223,7 @@ func (a *app) afterRun(r *engine.Result) string {
 		next = append(next, a.command("show", shortRun(r.Run), "--failed", "--format", "csv")+" > failed.csv")
 	}
 	if failed && r.Status == engine.StatusPartial && r.Undoes == "" {
-		next = append(next, a.command("retry", shortRun(r.Run)))
+		next = append(next, a.there("retry", shortRun(r.Run)))
 	}
 	return strings.Join(next, "\n")
 }
@@ -250,6 +250,15 @@ func (a *app) command(args ...string) string {
 		words = append(words, arg)
 	}
 	return strings.Join(words, " ")
+}
+
+// there is command for the portal of this command line's run, which the run itself
+// knows unless it was given by its URL.
+func (a *app) there(args ...string) string {
+	if strings.Contains(a.flags.portal, "://") {
+		args = append(args, "--portal", mask(a.flags.portal))
+	}
+	return a.command(args...)
 }
 
 // again is command for the same portal and parameters as this command line's.

@@ -18,13 +18,13 @@ import (
 const maxStale = 4
 
 // thisPortal refuses a plan that was made for another portal.
-func thisPortal(h *engine.Header, c *engine.Catalog) error {
+func thisPortal(h *engine.Header, id, address string) error {
 	switch {
-	case c.Portal.ID != h.Portal.ID && c.Portal.Address == h.Portal.Address: // two sandboxes, or users of an application
+	case id != h.Portal.ID && address == h.Portal.Address: // two sandboxes, or users of an application
 		return refused("plan %s: was made for %s, and this is another of that name (%s, not %s); name the portal with --portal",
-			h.ID, h.Portal.Address, c.Portal.ID, h.Portal.ID)
-	case c.Portal.ID != h.Portal.ID:
-		return refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, c.Portal.Address)
+			h.ID, h.Portal.Address, id, h.Portal.ID)
+	case id != h.Portal.ID:
+		return refused("plan %s: was made for %s, and this is %s; name the portal with --portal", h.ID, h.Portal.Address, address)
 	}
 	return nil
 }
