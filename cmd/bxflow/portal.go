@@ -173,7 +173,11 @@ func (s *session) ownerTypes(ctx context.Context) ([]smartProcess, error) {
 }
 
 func portalFields(ctx context.Context, s *session, args []string) (report.List, error) {
-	l := report.List{Columns: []string{"name", "title", "type", "multiple", "required", "read_only", "original_name", "values"}}
+	l := report.List{
+		Columns: []string{"name", "title", "type", "multiple", "required", "read_only", "original_name", "values"},
+		Whole:   []string{"name"},
+		Spare:   []string{"multiple", "required", "read_only", "original_name"},
+	}
 	_, e, err := s.entity(ctx, args[0], false)
 	if err != nil {
 		return l, err
@@ -206,7 +210,7 @@ func portalCategories(ctx context.Context, s *session, args []string) (report.Li
 }
 
 func portalStages(ctx context.Context, s *session, args []string) (report.List, error) {
-	l := report.List{Columns: []string{"category", "category_id", "name", "id", "ends"}, Right: []string{"category_id"}}
+	l := report.List{Columns: []string{"category", "category_id", "name", "id", "ends"}, Right: []string{"category_id"}, Whole: []string{"id"}}
 	_, e, err := s.entity(ctx, args[0], false)
 	if err != nil {
 		return l, err
@@ -226,7 +230,7 @@ func portalStages(ctx context.Context, s *session, args []string) (report.List, 
 // portalStatuses lists the values of the portal's status lists, as
 // crm.status.list has them, all in one answer.
 func portalStatuses(ctx context.Context, s *session, args []string) (report.List, error) {
-	l := report.List{Columns: []string{"list", "name", "id"}}
+	l := report.List{Columns: []string{"list", "name", "id"}, Whole: []string{"id"}}
 	result, err := s.Call(ctx, "crm.status.list", map[string]any{"order": map[string]any{"SORT": "ASC"}})
 	if err != nil {
 		return l, err
@@ -255,7 +259,7 @@ func portalStatuses(ctx context.Context, s *session, args []string) (report.List
 }
 
 func portalUsers(ctx context.Context, s *session, _ []string) (report.List, error) {
-	l := report.List{Columns: []string{"name", "email", "id", "active"}, Right: []string{"id"}}
+	l := report.List{Columns: []string{"name", "email", "id", "active"}, Right: []string{"id"}, Whole: []string{"email"}}
 	catalog, err := s.Catalog(ctx, engine.Needs{Users: true})
 	if err != nil {
 		return l, err

@@ -42,7 +42,7 @@ func newPortalItemCommand(a *app) *cobra.Command {
 
 // portalItem lists the fields of an item that are not empty.
 func portalItem(ctx context.Context, s *session, entity string, id int64) (report.List, error) {
-	l := report.List{Columns: []string{"field", "title", "value", "name"}}
+	l := report.List{Columns: []string{"field", "title", "value", "name"}, Whole: []string{"field"}}
 	catalog, e, err := s.entity(ctx, entity, true)
 	if err != nil {
 		return l, err

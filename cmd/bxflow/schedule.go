@@ -64,7 +64,11 @@ func (a *app) scheduleCommand(paths []string, count int) error {
 		dues = append(dues, found...)
 	}
 	slices.SortStableFunc(dues, func(x, y due) int { return x.at.Compare(y.at) })
-	l := report.List{Columns: []string{"due", "zone", "job", "cron", "mode", "file"}}
+	l := report.List{
+		Columns: []string{"due", "zone", "job", "cron", "mode", "file"},
+		Whole:   []string{"due"},
+		Spare:   []string{"zone", "cron", "mode"}, // the file has them
+	}
 	for _, d := range dues {
 		at := d.at.Format(time.RFC3339)
 		if a.flags.format == "text" {
