@@ -69,12 +69,29 @@ func addCommands(root *cobra.Command, a *app) {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
 		for _, c := range g.commands {
 			c.GroupID = g.title
+			sayUse(c)
 		}
 		root.AddCommand(g.commands...)
 	}
 	root.AddCommand(topics()...)
 	root.SetHelpCommandGroupID("Other:")
 	root.SetCompletionCommandGroupID("Other:")
+}
+
+// sayUse has a command and those below it say what they take, where they are given
+// too much or too little.
+func sayUse(c *cobra.Command) {
+	for _, below := range c.Commands() {
+		sayUse(below)
+	}
+	if check := c.Args; check != nil && strings.Contains(c.Use, " ") {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usage("%w; write %s %s", err, c.Parent().CommandPath(), c.Use)
+			}
+			return nil
+		}
+	}
 }
 
 func (a *app) addFlags(root *cobra.Command) {
