@@ -318,7 +318,7 @@ func (p *planText) sections(ctx context.Context) error {
 		if section.total == 0 || hidden {
 			continue
 		}
-		p.line("\n%s", p.paint(bold, title(section.title, section.total, p.Rows)))
+		p.line("\n%s", p.paint(bold, title(section.title, section.total, p.Rows, "--rows 0")))
 		for c, err := range ahead(ctx, p.Changes.Changes(ctx, engine.Filter{Kinds: section.kinds, Limit: p.Rows})) {
 			if err != nil {
 				return err
@@ -329,9 +329,11 @@ func (p *planText) sections(ctx context.Context) error {
 	return nil
 }
 
-func title(what string, total, rows int) string {
+// title heads a list of which only the first rows may be shown; with all, it says
+// how.
+func title(what string, total, rows int, all string) string {
 	if rows > 0 && total > rows {
-		return fmt.Sprintf("%s (the first %d of %d; --rows 0 shows all)", what, rows, total)
+		return fmt.Sprintf("%s (the first %d of %d; %s shows all)", what, rows, total, all)
 	}
 	return fmt.Sprintf("%s (%d)", what, total)
 }

@@ -188,7 +188,7 @@ func (r *runText) failures(ctx context.Context) error {
 	case conflicts > 0:
 		what = "Failed and conflicts"
 	}
-	r.line("\n%s", r.paint(bold, title(what, failed+conflicts, r.Rows)))
+	r.line("\n%s", r.paint(bold, title(what, failed+conflicts, r.Rows, "bxflow show --failed")))
 	left := r.Rows
 	for c, err := range failures {
 		if err != nil {
