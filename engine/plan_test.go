@@ -319,6 +319,24 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// What is wrong with where an item is to be made is told, as all else is.
+func TestPlan_placesThatAreNone(t *testing.T) {
+	t.Parallel()
+	for job, want := range map[string]string{
+		"  - import: contact\n    match: CPF\n    stage: New\n    fields: {CPF: \"1\"}\n":          "job.yaml:8:12: step contact: contact has no categories or stages",
+		"  - create: company\n    stage: ${{ row.name }}\n    fields: {title: x}\n":                "job.yaml:7:12: step company: company has no categories or stages",
+		"  - create: contact\n    category: Clients\n    stage: New\n    fields: {name: x}\n":      "job.yaml:7:15: step contact: contact has no categories",
+		"  - create: Onboarding\n    category: Clients\n    stage: Gone\n    fields: {title: x}\n": `job.yaml:8:12: step onboarding: there is no stage of category "Clients" "Gone"`,
+	} {
+		w := newWorld(t, sandbox.Options{})
+		w.rows("name\nA\n")
+		_, _, err := w.try(w.job("  - read: rows.csv\n    key: name\n" + job))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("planning\n%s\ngives %v, want %s", job, err, want)
+		}
+	}
+}
+
 // show prints changes for a failed test.
 func show(changes []*engine.Change) string {
 	var b strings.Builder

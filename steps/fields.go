@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -327,7 +328,7 @@ func newPlacement(p *engine.Prepare, e *engine.Entity, category, stage *engine.V
 	}
 	c, err := e.Category(name)
 	if err != nil {
-		p.Fail(category.Pos, err)
+		p.Fail(cmp.Or(category, stage).Pos, err)
 		return pl
 	}
 	if stage != nil {
