@@ -214,6 +214,26 @@ func TestPlan(t *testing.T) {
 			job:  "  - select: Onboarding\n    where: {id: 1}\n  - move: onboarding\n    category: Partners\n    to: Won\n",
 			want: engine.Counts{Move: 1},
 		},
+		"a blank category leaves an item in its own": {
+			rows: "title,category,stage\nOnboarding of ideas42,,Won\n",
+			job: `
+  - read: rows.csv
+  - create: Onboarding
+    id: card
+    category: Partners
+    fields: {title: "${{ row.title }}"}
+  - move: card
+    category: ${{ row.category }}
+    to: ${{ row.stage }}
+`,
+			want: engine.Counts{Create: 1, Move: 1},
+			holds: func(t *testing.T, w *world) {
+				t.Helper()
+				if got := w.named("dynamic_128", "stageId", "DT128_43:SUCCESS"); len(got) != 1 {
+					t.Errorf("cards won among the partners: %v, want the one", got)
+				}
+			},
+		},
 		"phones are added, not doubled": {
 			job:  "  - select: contact\n    where: {id: 1}\n  - update: contact\n    set: {phone: [\"+55 11 95000-0000\", \"+5511999990000\"]}\n",
 			want: engine.Counts{Update: 1},

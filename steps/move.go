@@ -104,11 +104,11 @@ func (s *Move) fields(p *engine.Planning, r *engine.Record, h *engine.Held) (map
 }
 
 func (s *Move) category(p *engine.Planning, r *engine.Record, h *engine.Held) (*engine.Category, error) {
-	if s.Category != nil {
-		name, err := evalName(s.Category, p.Env(r))
-		if err != nil {
-			return nil, err
-		}
+	name, err := evalName(s.Category, p.Env(r))
+	if err != nil {
+		return nil, err
+	}
+	if name != "" {
 		return h.Entity.Category(name)
 	}
 	id, _ := h.Now["categoryId"].(int64)
