@@ -80,6 +80,14 @@ func TestSecondRunPlansNothing(t *testing.T) {
 
 func TestPlan(t *testing.T) {
 	t.Parallel()
+	const byTwo = `
+  - read: rows.csv
+  - import: contact
+    id: client
+    match: [[CPF], [email]]
+    %s
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }}", email: "${{ row.email }}"}
+`
 	const client = `
   - read: rows.csv
   - import: contact
@@ -293,6 +301,41 @@ func TestPlan(t *testing.T) {
 `,
 			want: engine.Counts{Invalid: 2},
 			says: []string{"reaches the same contact by another key"},
+		},
+		"two rows that reach one new item by other keys are invalid": {
+			rows: "cpf,name,email\n601,Novo A,novo@example.org\n602,Novo B,b@example.org\n,Novo A,NOVO@example.org\n",
+			job:  fmt.Sprintf(byTwo, ""),
+			want: engine.Counts{Create: 1, Invalid: 2},
+			says: []string{"rows.csv:2 reaches the same contact by another key", "rows.csv:4 reaches the same contact by another key"},
+		},
+		"of two rows that reach one new item by other keys the first may win": {
+			rows: "cpf,name,email\n601,Novo A,novo@example.org\n,Novo B,novo@example.org\n",
+			job:  fmt.Sprintf(byTwo, "duplicates: first"),
+			want: engine.Counts{Create: 1, Unchanged: 1},
+		},
+		"a row reaches the item that another one gives its value": {
+			rows: "cpf,name,email\n10000000108,August,novo@example.org\n,August,novo@example.org\n",
+			job:  fmt.Sprintf(byTwo, ""),
+			want: engine.Counts{Invalid: 2},
+			says: []string{"rows.csv:3 reaches the same contact by another key"},
+		},
+		"a row finds the item that another stream gives its value": {
+			rows: "cpf,name,email\n10000000108,August,novo@example.org\n",
+			job: fmt.Sprintf(byTwo, "") + `
+  - read: rows.csv
+  - find: contact
+    id: again
+    by: {email: "${{ row.email }}", name: August}
+  - update: again
+    set: {post: "Desk of ${{ again.name }}"}
+`,
+			want: engine.Counts{Update: 2, Unchanged: 1},
+			holds: func(t *testing.T, w *world) {
+				t.Helper()
+				if got := w.named("contact", "UF_CRM_1737980095947", "10000000108"); len(got) != 1 || got[0]["post"] != "Desk of August" {
+					t.Errorf("contact is %v, want the post of the later stream", got)
+				}
+			},
 		},
 		"of two rows that reach one item by other keys the first may win": {
 			rows: "cpf,name,email\n10000000108,First,\n,Second,contact1@example.org\n",

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/bxflow/bxflow/engine/expression"
 )
@@ -213,6 +215,7 @@ func (p *Planning) Change(r *Record, kind Kind, h *Held, fields map[string]Field
 		h.Now[name] = f.After
 	}
 	h.changes = append(h.changes, c)
+	p.indexChanged(h, fields)
 	return c
 }
 
@@ -265,14 +268,48 @@ func (p *Planning) indexPlanned(h *Held) {
 		lists = [][]*Field{h.Entity.IdentityFields()}
 	}
 	for _, list := range lists {
-		for _, key := range matchKeys(list, h.Now) {
-			p.index.put(plannedHash(h.Entity, list, key), []byte(h.Ref))
+		p.indexBy(h, list)
+	}
+}
+
+// indexChanged lets them find an item that is given other values of these fields.
+func (p *Planning) indexChanged(h *Held, fields map[string]FieldChange) {
+	for _, list := range p.matches[h.Entity.TypeID] {
+		if slices.ContainsFunc(list, func(f *Field) bool { _, changed := fields[f.Name]; return changed }) {
+			p.indexBy(h, list)
 		}
 	}
 }
 
-// PlannedItems returns, for each key, the item that this plan makes and that
-// will match it, or nil.
+func (p *Planning) indexBy(h *Held, list []*Field) {
+	for _, key := range matchKeys(list, h.Now) {
+		p.index.put(plannedHash(h.Entity, list, key), h.indexed())
+	}
+}
+
+// indexed is an item as the index has it: its ref, or #17 where it has an id.
+func (h *Held) indexed() []byte {
+	if h.ID != 0 {
+		return strconv.AppendInt([]byte("#"), h.ID, 10)
+	}
+	return []byte(h.Ref)
+}
+
+// indexedItem is what [Held.indexed] stands for.
+func indexedItem(name []byte) (*Claim, error) {
+	digits, ok := strings.CutPrefix(string(name), "#")
+	if !ok {
+		return &Claim{Ref: string(name)}, nil
+	}
+	id, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("index of the plan: %w", err)
+	}
+	return &Claim{ID: id}, nil
+}
+
+// PlannedItems returns, for each key, the item that will match it because this
+// plan makes it or gives it these values, or nil.
 func (p *Planning) PlannedItems(ctx context.Context, e *Entity, list []*Field, keys [][]any) ([]*Held, error) {
 	hashes := make([]Hash, len(keys))
 	for i, key := range keys {
@@ -283,22 +320,39 @@ func (p *Planning) PlannedItems(ctx context.Context, e *Entity, list []*Field, k
 		return nil, err
 	}
 	held := make([]*Held, len(keys))
-	var fresh []*Held
-	for i, h := range hashes {
-		ref, ok := found[h]
-		if !ok {
-			continue
-		}
-		item := &Held{Entity: e, Ref: string(ref), Created: true, Now: map[string]any{}}
-		if known, ok := p.items[item.key()]; ok {
-			held[i] = known
-			continue
-		}
-		p.items[item.key()] = item
-		held[i] = item
-		fresh = append(fresh, item)
+	if len(found) == 0 {
+		return held, nil
 	}
-	return held, p.Overlay(ctx, fresh)
+	claims := make(map[Hash]*Claim, len(found))
+	for h, name := range found {
+		if claims[h], err = indexedItem(name); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.Recall(ctx, e, slices.Collect(maps.Values(claims)), p.Fields(p.ID())); err != nil {
+		return nil, err
+	}
+	for i, h := range hashes {
+		if c := claims[h]; c != nil {
+			held[i] = p.items[ItemKey{TypeID: e.TypeID, ID: c.ID, Ref: c.Ref}]
+		}
+	}
+	return held, nil
+}
+
+// PlannedSince is what PlannedItems returns for one key where this chunk has
+// planned it: a step that looks its records up together sees with it what it has
+// planned for the first of them since.
+func (p *Planning) PlannedSince(e *Entity, list []*Field, key []any) *Held {
+	name, ok := p.index.fresh[plannedHash(e, list, key)]
+	if !ok {
+		return nil
+	}
+	c, err := indexedItem(name)
+	if err != nil {
+		return nil
+	}
+	return p.items[ItemKey{TypeID: e.TypeID, ID: c.ID, Ref: c.Ref}]
 }
 
 func plannedHash(e *Entity, list []*Field, key []any) Hash {

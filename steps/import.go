@@ -140,7 +140,8 @@ type entry struct {
 	owner  *entry      // the earlier record of this chunk with the same key
 	stored *engine.Claim
 	hits   []engine.Item
-	held   *engine.Held // an item that this plan makes and that matches
+	held   *engine.Held // an item that matches: of the portal, or by this plan
+	list   int          // the match list that found it; all of them: none did
 	stray  string       // why an item that the row made before no longer matches
 	fault  string
 }
@@ -183,7 +184,7 @@ func (s *Import) entries(ctx context.Context, p *engine.Planning, chunk []*engin
 			p.Invalid(r, "nothing to match by: "+s.matchNames()+" is empty"+s.matchColumns())
 			continue
 		}
-		e := &entry{record: r, wants: wants, claim: p.ClaimKey(list, s.folded(list, key)), digest: digestOf(wants)}
+		e := &entry{record: r, wants: wants, claim: p.ClaimKey(list, s.folded(list, key)), digest: digestOf(wants), list: len(s.match)}
 		entries = append(entries, e)
 		claims = append(claims, e.claim)
 	}
@@ -254,7 +255,7 @@ func (e *entry) owns() bool { return e.owner == nil && e.stored == nil }
 // lookUp tries the match lists in turn for the records that own their key.
 func (s *Import) lookUp(ctx context.Context, p *engine.Planning, entries []*entry) error {
 	more := s.fields.names()
-	for _, list := range s.match {
+	for n, list := range s.match {
 		var open []*entry
 		var keys [][]any
 		for _, e := range entries {
@@ -277,6 +278,9 @@ func (s *Import) lookUp(ctx context.Context, p *engine.Planning, entries []*entr
 			e.hits = hits[i]
 			if len(hits[i]) == 0 {
 				e.hits, e.held = nil, held[i]
+			}
+			if e.hits != nil || e.held != nil {
+				e.list = n
 			}
 		}
 	}
@@ -303,7 +307,7 @@ func (s *Import) findStrays(ctx context.Context, p *engine.Planning, entries []*
 	for i, e := range open {
 		switch {
 		case len(found[i]) == 1 && s.matches(e, found[i][0]):
-			e.hits = found[i] // the portal's lists have only now come to show it
+			e.hits, e.list = found[i], 0 // the portal's lists have only now come to show it
 		case len(found[i]) > 0:
 			e.stray = fmt.Sprintf("%s %s was made for this row before, and its %s has been changed since",
 				s.entity.Name, ids(found[i]), s.matchNames())
@@ -354,12 +358,15 @@ func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error
 	if !e.owns() {
 		return s.share(p, e)
 	}
-	if e.fault != "" {
-		p.Invalid(e.record, e.fault)
-		return nil
-	}
 	if e.stray != "" {
 		p.Conflict(e.record, e.stray)
+		return nil
+	}
+	if h := s.plannedSince(p, e); h != nil {
+		e.held, e.fault = h, ""
+	}
+	if e.fault != "" {
+		p.Invalid(e.record, e.fault)
 		return nil
 	}
 	if e.held == nil {
@@ -378,10 +385,23 @@ func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error
 	return s.claim(p, e, e.held)
 }
 
+// plannedSince is the item that a record above it in the chunk makes, or gives
+// values, so that the entry's earlier lists match it.
+func (s *Import) plannedSince(p *engine.Planning, e *entry) *engine.Held {
+	for _, list := range s.match[:e.list] {
+		if key, complete := keyOf(list, e.wants); complete {
+			if h := p.PlannedSince(s.entity, list, key); h != nil {
+				return h
+			}
+		}
+	}
+	return nil
+}
+
 // oneKey says whether the record is the first that reaches its item. It refuses
 // another one, by another key, unless the first is to win.
 func (s *Import) oneKey(ctx context.Context, p *engine.Planning, e *entry) (first bool, err error) {
-	key := p.ClaimKey("item", e.held.ID, e.held.Ref)
+	key := itemClaim(p, e.held)
 	claims, err := p.Claims(ctx, []engine.Hash{key})
 	if err != nil {
 		return false, err
@@ -432,7 +452,25 @@ func (s *Import) create(p *engine.Planning, e *entry) error {
 	c.Match = s.matched(e)
 	h := e.record.Held(p.ID())
 	settle(h)
+	if s.severalKeys() {
+		if err := p.SetClaim(itemClaim(p, h), &engine.Claim{Source: e.record.Source}); err != nil {
+			return err
+		}
+	}
 	return s.claim(p, e, h)
+}
+
+// severalKeys says whether other records may reach an item by another key than
+// the one that it is made with.
+func (s *Import) severalKeys() bool {
+	return len(s.match) > 1 || slices.ContainsFunc(s.match, func(list []*engine.Field) bool {
+		return slices.ContainsFunc(list, func(f *engine.Field) bool { return f.Type == engine.FieldMulti })
+	})
+}
+
+// itemClaim is the key of the claim to be the record that an item is for.
+func itemClaim(p *engine.Planning, h *engine.Held) engine.Hash {
+	return p.ClaimKey("item", h.ID, h.Ref)
 }
 
 // matched names the fields of the record's key.
