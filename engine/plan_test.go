@@ -130,6 +130,17 @@ func TestPlan(t *testing.T) {
 				}
 			},
 		},
+		"a row that the step leaves out is none of the duplicates": {
+			rows: "cpf,name,post\n601,Novo A,x\n601,Novo C,z\n601,Novo C,\n",
+			job:  fmt.Sprintf(client, "duplicates: last\n    when: row.post == \"x\""),
+			want: engine.Counts{Create: 1, Skip: 2},
+			holds: func(t *testing.T, w *world) {
+				t.Helper()
+				if got := w.named("contact", "UF_CRM_1737980095947", "601"); len(got) != 1 || got[0]["name"] != "Novo A" {
+					t.Errorf("contact is %v, want the one row's", got)
+				}
+			},
+		},
 		"merge fills what earlier rows left empty": {
 			rows: "cpf,name,post\n601,Novo A,\n601,Novo C,z\n",
 			job:  fmt.Sprintf(client, "duplicates: merge"),
@@ -396,6 +407,32 @@ func TestPlan_placesThatAreNone(t *testing.T) {
 		_, _, err := w.try(w.job("  - read: rows.csv\n    key: name\n" + job))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("planning\n%s\ngives %v, want %s", job, err, want)
+		}
+	}
+}
+
+// Which rows are duplicates must be known before any of them is planned.
+func TestPlan_duplicatesThatDependOnItems(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows("name\nA\n")
+	_, _, err := w.try(w.job(`
+  - read: rows.csv
+  - find: company
+    id: firm
+    by: {title: "${{ row.name }}"}
+  - import: contact
+    match: name
+    duplicates: merge
+    when: firm.title != ""
+    fields: {name: "${{ row.name }}", post: "${{ firm.title }}"}
+`))
+	for _, want := range []string{
+		"job.yaml:13:46: step contact: duplicates: merge: field post depends on firm; ",
+		"job.yaml:12:11: step contact: duplicates: merge: when depends on firm; ",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("planning gives %v, want %s", err, want)
 		}
 	}
 }

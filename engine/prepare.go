@@ -25,6 +25,7 @@ type Prepare struct {
 	stopped  *error
 	shape    *streamShape
 	common   *Common
+	when     *Predicate // of the step
 	problems *Problems
 	warnings *[]string
 }
@@ -97,6 +98,9 @@ func (p *Prepare) ID() string { return p.common.ID }
 
 // Pos is where the step stands in the job file.
 func (p *Prepare) Pos() Pos { return p.common.Pos }
+
+// When is the step's condition, nil if it has none.
+func (p *Prepare) When() *Predicate { return p.when }
 
 // Last says whether the step is the last one of its stream.
 func (p *Prepare) Last() bool {
@@ -338,7 +342,7 @@ func prepareJob(ctx context.Context, job *Job, catalog *Catalog, elsewhere map[s
 		p.Catalog = catalog
 		p.compileVars()
 		for _, spec := range stream.Steps {
-			p.common = &spec.Common
+			p.common, p.when = &spec.Common, spec.When
 			p.compile(spec.allExprs(), p.scope())
 			spec.Step.Prepare(p)
 			if spec.Step.Plans() {

@@ -34,7 +34,8 @@ type Keyer interface {
 // is planned.
 type Scout interface {
 	Scouts() bool
-	// Scout sees the next records, of which only the row is known.
+	// Scout sees the next records for which the step is planned, of which only the
+	// row is known.
 	Scout(ctx context.Context, p *Planning, chunk []*Record) error
 }
 
@@ -90,7 +91,7 @@ func (k *recordKeys) readAhead(ctx context.Context, scouts []*StepSpec) error {
 		for _, spec := range scouts {
 			k.p.spec = spec
 			if s, ok := spec.Step.(Scout); ok {
-				if err := s.Scout(ctx, k.p, sound); err != nil {
+				if err := s.Scout(ctx, k.p, spec.wanted(sound)); err != nil {
 					return err
 				}
 			}
@@ -100,6 +101,21 @@ func (k *recordKeys) readAhead(ctx context.Context, scouts []*StepSpec) error {
 		}
 	}
 	return nil
+}
+
+// wanted are the records for which the step's condition holds. Where it can't be
+// worked out, planning will say so.
+func (s *StepSpec) wanted(chunk []*Record) []*Record {
+	if s.When == nil {
+		return chunk
+	}
+	var wanted []*Record
+	for _, r := range chunk {
+		if yes, err := s.When.Eval(r.env); yes && err == nil {
+			wanted = append(wanted, r)
+		}
+	}
+	return wanted
 }
 
 // findShared learns which keys several rows share: those rows are told apart by

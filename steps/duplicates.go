@@ -15,21 +15,27 @@ const maxDuplicates = 1000
 // where they are merged, the first must know of them.
 func (s *Import) Scouts() bool { return s.Duplicates == "last" || s.Duplicates == "merge" }
 
-// checkDuplicates reports fields that can't be known before the rows above are
-// planned.
+// checkDuplicates reports fields, and a condition, that can't be known before the
+// rows above are planned.
 func (s *Import) checkDuplicates(p *engine.Prepare) {
 	if !s.Scouts() {
 		return
 	}
-	for _, fv := range s.Fields {
-		for _, u := range fv.Value.Uses() {
+	check := func(pos engine.Pos, what string, e engine.Expr) {
+		for _, u := range e.Uses() {
 			switch u.Name {
 			case "row", "params", "env", "now", "last_run", "vars", "maps":
 			default:
-				p.Problem(fv.Value.Pos, "map it from the row, or use duplicates: fail or first",
-					"duplicates: %s: field %s depends on %s", s.Duplicates, fv.Field.Text, u.Name)
+				p.Problem(pos, "map it from the row, or use duplicates: fail or first",
+					"duplicates: %s: %s depends on %s", s.Duplicates, what, u.Name)
 			}
 		}
+	}
+	for _, fv := range s.Fields {
+		check(fv.Value.Pos, "field "+fv.Field.Text, fv.Value)
+	}
+	if when := p.When(); when != nil {
+		check(when.Pos, "when", when)
 	}
 }
 
