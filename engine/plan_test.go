@@ -437,6 +437,26 @@ func TestPlan_duplicatesThatDependOnItems(t *testing.T) {
 	}
 }
 
+// A query is put twice where all rows must be known ahead, and may give others
+// then: a row that was not there stands for itself.
+func TestPlan_rowsThatComeMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, duplicates := range []string{"last", "merge"} {
+		w := newWorld(t, sandbox.Options{})
+		w.rows("") // an empty database
+		h, changes := w.plan(w.job(`
+  - read: {sql: "select 'Novo ' || abs(random()) as name", dsn: "sqlite:rows.csv"}
+  - import: contact
+    match: name
+    duplicates: ` + duplicates + `
+    fields: {name: "${{ row.name }}"}
+`))
+		if want := (engine.Counts{Create: 1}); h.Summary != want || !strings.HasPrefix(fmt.Sprint(changes[0].Fields["name"].After), "Novo") {
+			t.Errorf("%s: %+v\n%s", duplicates, h.Summary, show(changes))
+		}
+	}
+}
+
 // show prints changes for a failed test.
 func show(changes []*engine.Change) string {
 	var b strings.Builder

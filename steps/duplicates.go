@@ -106,6 +106,9 @@ func (s *Import) combine(ctx context.Context, p *engine.Planning, entries []*ent
 		if err != nil {
 			return err
 		}
+		if rows == nil { // what is read from has it only since: it stands for itself
+			continue
+		}
 		if e.wants, err = s.together(p, rows); err != nil {
 			return err
 		}
