@@ -495,6 +495,28 @@ func TestSharedKeysDoNotDependOnOrder(t *testing.T) {
 	}
 }
 
+// A row is the same row in whatever case its key is written: its match finds the
+// item, and so does its key.
+func TestKeysInAnotherCase(t *testing.T) {
+	t.Parallel()
+	const job = `
+  - read: rows.csv
+  - import: contact
+    match: [[phone], [email]]
+    fields: {name: "${{ row.name }}", email: "${{ row.email }}", phone: "${{ row.phone }}"}
+  - create: Onboarding
+    fields: {title: "${{ row.name }}", contactId: "${{ contact.id }}"}
+`
+	w := newWorld(t, sandbox.Options{})
+	w.rows("name,email,phone\nAna,Ana@Example.org,\nEva,,+55 11 90000-0001\n")
+	w.run(w.job(job))
+	w.rows("name,email,phone\nAna,ana@example.org,\nEva,,5511900000001\n")
+	h, changes := w.plan(w.job(job))
+	if want := (engine.Counts{Unchanged: 4}); h.Summary != want {
+		t.Errorf("second plan: %+v, want %+v\n%s", h.Summary, want, show(changes))
+	}
+}
+
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sandbox.Options{})

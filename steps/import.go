@@ -116,8 +116,11 @@ func (s *Import) RecordKey(p *engine.Planning, r *engine.Record) ([]any, bool) {
 	if err != nil {
 		return nil, false
 	}
-	_, key, ok := s.firstKey(wants)
-	return key, ok
+	list, key, ok := s.firstKey(wants)
+	if !ok {
+		return nil, false
+	}
+	return s.folded(list, key), true // as the match finds the item
 }
 
 // firstKey is the first complete match list and its values: what makes the
