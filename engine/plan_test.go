@@ -457,6 +457,30 @@ func TestPlan_rowsThatComeMeanwhile(t *testing.T) {
 	}
 }
 
+// By what the portal can't look for, a job is refused before anything is read.
+func TestPlan_fieldsThatNothingIsFoundBy(t *testing.T) {
+	t.Parallel()
+	const values = `fields: {phone: "${{ row.a }}", email: "${{ row.a }}", web: "${{ row.a }}", observers: [1], photo: '${{ file(row.a) }}'}`
+	for step, want := range map[string]string{
+		"import: contact\n    match: [phone, email]\n    " + values:                   "job.yaml:6:20: step contact: no item can be found by phone and email together",
+		"import: contact\n    match: [[phone], [email, email]]\n    " + values:        "job.yaml:6:30: step contact: field email is there twice",
+		"import: contact\n    match: web\n    " + values:                              "job.yaml:6:12: step contact: no item can be found by field web",
+		"import: contact\n    match: photo\n    " + values:                            "job.yaml:6:12: step contact: no item can be found by field photo: it holds files",
+		"import: contact\n    match: observers\n    " + values:                        "job.yaml:6:12: step contact: no item can be found by field observers: it holds several values",
+		"find: contact\n    by: {phone: \"${{ row.a }}\", email: \"${{ row.a }}\"}\n": "job.yaml:6:33: step contact: no item can be found by phone and email together",
+		"find: contact\n    by: {web: \"${{ row.a }}\"}\n":                            "job.yaml:6:10: step contact: no item can be found by field web",
+		"find: Onboarding\n    by: {Contract: \"${{ row.a }}\"}\n":                    "job.yaml:6:10: step onboarding: no item can be found by field ufCrm41_1737980500011: it holds files",
+		"find: Onboarding\n    by: {Tags: \"${{ row.a }}\"}\n":                        "job.yaml:6:10: step onboarding: no item can be found by field ufCrm41_1737980500008: it holds several values",
+	} {
+		w := newWorld(t, sandbox.Options{})
+		w.rows("a\nx\n")
+		_, _, err := w.try(w.job("  - read: rows.csv\n  - " + step))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("planning\n%s\ngives %v, want %s", step, err, want)
+		}
+	}
+}
+
 // show prints changes for a failed test.
 func show(changes []*engine.Change) string {
 	var b strings.Builder

@@ -44,7 +44,7 @@ func (s *Find) Prepare(p *engine.Prepare) {
 	}
 	for _, fv := range s.By {
 		f := p.Field(s.entity, fv.Field)
-		if f == nil {
+		if f == nil || !sought(p, fv.Field.Pos, f, s.list()) {
 			continue
 		}
 		if text, ok := fv.Value.Literal(); ok {
@@ -57,6 +57,28 @@ func (s *Find) Prepare(p *engine.Prepare) {
 	if len(s.By) == 0 {
 		p.Problem(s.Entity.Pos, "name the fields to find it by", "find has an empty `by`")
 	}
+}
+
+// sought says whether items can be found by a field together with the ones before
+// it, or reports that they can't.
+func sought(p *engine.Prepare, pos engine.Pos, f *engine.Field, before []*engine.Field) bool {
+	switch {
+	case slices.Contains(before, f):
+		p.Problem(pos, "name it once", "field %s is there twice", f.Name)
+	case f.Type == engine.FieldFile:
+		p.Problem(pos, "name a field that holds a value", "no item can be found by field %s: it holds files", f.Name)
+	case f.Type != engine.FieldMulti && f.Multiple:
+		p.Problem(pos, "name a field that holds one value", "no item can be found by field %s: it holds several values", f.Name)
+	case f.Type != engine.FieldMulti:
+		return true
+	case f.Name != "phone" && f.Name != "email": // crm.duplicate.findbycomm knows no others
+		p.Problem(pos, "name phone, email or another field", "no item can be found by field %s: the portal doesn't look for it", f.Name)
+	case slices.ContainsFunc(before, func(f *engine.Field) bool { return f.Type == engine.FieldMulti }):
+		p.Problem(pos, "match: [[phone], [email]] of an import tries them in turn", "no item can be found by phone and email together")
+	default:
+		return true
+	}
+	return false
 }
 
 // list are the fields of `by`.

@@ -84,13 +84,9 @@ func (s *Import) matchList(p *engine.Prepare, words engine.MatchList) []*engine.
 		f := p.Field(s.entity, w)
 		switch {
 		case f == nil:
-		case f.Type == engine.FieldFile:
-			p.Problem(w.Pos, "match by a field that holds a value", "match field %s holds files", f.Name)
-		case !s.fields.has(f):
+		case f.Type != engine.FieldFile && !s.fields.has(f):
 			p.Problem(w.Pos, "map it there", "match field %s has no value in `fields`", f.Name)
-		case f.Multiple && f.Type != engine.FieldMulti:
-			p.Problem(w.Pos, "match by a field that holds one value", "match field %s holds several values", f.Name)
-		default:
+		case sought(p, w.Pos, f, list):
 			list = append(list, f)
 		}
 	}
