@@ -40,6 +40,8 @@ func TestCanonical(t *testing.T) {
 		"day that is none":                 {engine.Field{Name: "d", Type: "date"}, "31/02/2026", nil, "date("},
 		"moment":                           {engine.Field{Type: "datetime"}, "2026-11-23T10:00:00+02:00", "2026-11-23T10:00:00+02:00", ""},
 		"option by label":                  {engine.Field{Type: "enumeration", Options: list}, "high", int64(82), ""},
+		"label that is another's id":       {engine.Field{Title: "Instalments", Type: "enumeration", Options: []engine.Option{{ID: "12", Name: "6"}, {ID: "13", Name: "12"}}}, "12", nil, `fits more than one value of list "Instalments": "6" (12), "12" (13)`},
+		"label that is its own id":         {engine.Field{Type: "enumeration", Options: []engine.Option{{ID: "12", Name: "12"}}}, "12", int64(12), ""},
 		"option by id":                     {engine.Field{Type: "enumeration", Options: list}, "81", int64(81), ""},
 		"unknown option names the nearest": {engine.Field{Title: "Priority", Type: "enumeration", Options: list}, "Hihg", nil, `"High" (82)`},
 		"person by e-mail":                 {engine.Field{Type: "user"}, "ANA@example.com", int64(5), ""},

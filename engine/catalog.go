@@ -350,17 +350,15 @@ func (c *Category) Stage(name string) (*Stage, error) {
 	return one(kind, name, found, all, func(s *Stage) (string, string) { return s.Name, s.ID })
 }
 
-// Option returns the option that name means, by label in any case or by id.
+// Option returns the option that name means, by label in any case or by id. A
+// label may be a number, and another option's id.
 func (f *Field) Option(name string) (*Option, error) {
 	want := strings.TrimSpace(name)
 	var found, all []*Option
 	for i := range f.Options {
 		o := &f.Options[i]
 		all = append(all, o)
-		if o.ID == want {
-			return o, nil
-		}
-		if strings.EqualFold(o.Name, want) {
+		if o.ID == want || strings.EqualFold(o.Name, want) {
 			found = append(found, o)
 		}
 	}
