@@ -308,6 +308,9 @@ func (f *Field) canonicalStatus(v any) (any, error) {
 }
 
 func canonicalUser(f *Field, v any, c *Catalog) (any, error) {
+	if text(v) == "0" { // nobody, as an item says it
+		return nil, nil
+	}
 	u, err := c.User(text(v))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.label(), err)
