@@ -109,6 +109,12 @@ func TestPlan(t *testing.T) {
 			want: engine.Counts{Create: 1, Invalid: 2},
 			says: []string{"rows.csv:4 has the same key (CPF)", "rows.csv:2 has the same key (CPF)"},
 		},
+		"rows that share a change of an item are invalid with it": {
+			rows: "cpf,name,post\n10000000108,August,Boss\n10000000108,August,Boss\n602,Novo B,y\n10000000108,August,Chief\n",
+			job:  fmt.Sprintf(client, "") + "  - comment: client\n    text: ${{ row.post }}\n",
+			want: engine.Counts{Create: 2, Invalid: 3, Skip: 3},
+			says: []string{"shares the change of contact 1: that row is invalid"},
+		},
 		"equal rows share one change": {
 			rows: "cpf,name,post\n601,Novo A,x\n601,Novo A,x\n",
 			job:  fmt.Sprintf(client, ""),

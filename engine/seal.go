@@ -110,21 +110,35 @@ func (p *Planning) bury(ctx context.Context) error {
 			uses[s.ID] = s.Uses()
 		}
 	}
-	deadRefs := map[string]bool{}
+	dead := deadItems{refs: map[string]bool{}, withdrawn: map[stepItem]bool{}}
 	p.sums = newSums()
 	var sumErr error
 	err := p.options.Draft.Rewrite(ctx, func(c *Change) bool {
-		revised := p.buryOne(c, uses, deadRefs)
+		revised := p.buryOne(c, uses, dead)
 		sumErr = errors.Join(sumErr, p.sums.add(c))
 		return revised
 	})
 	return errors.Join(err, sumErr)
 }
 
+// deadItems are the items that turn out not to be made, by ref, and those of which a
+// step's change is withdrawn.
+type deadItems struct {
+	refs      map[string]bool
+	withdrawn map[stepItem]bool
+}
+
+type stepItem struct {
+	step string
+	item ItemKey
+}
+
 // buryOne revises one change, and says whether it did.
-func (p *Planning) buryOne(c *Change, uses map[string][]string, deadRefs map[string]bool) bool {
+func (p *Planning) buryOne(c *Change, uses map[string][]string, items deadItems) bool {
+	own := stepItem{c.Step, c.itemKey()}
 	if reason, dead := p.dead[deadStep{c.Step, c.Source}]; dead {
-		p.revise(c, KindInvalid, reason, deadRefs)
+		items.withdrawn[own] = c.ID != 0
+		p.revise(c, KindInvalid, reason, items)
 		return true
 	}
 	if !c.Kind.Writes() && c.Kind != KindNone {
@@ -133,27 +147,31 @@ func (p *Planning) buryOne(c *Change, uses map[string][]string, deadRefs map[str
 	for _, id := range uses[c.Step] {
 		if _, dead := p.dead[deadStep{id, c.Source}]; dead {
 			p.dead[deadStep{c.Step, c.Source}] = "needs " + id
-			p.revise(c, KindSkip, "needs "+id+": the row is invalid there", deadRefs)
+			p.revise(c, KindSkip, "needs "+id+": the row is invalid there", items)
 			return true
 		}
 	}
-	if c.Kind == KindNone && deadRefs[c.Ref] {
+	if c.Kind == KindNone && (items.refs[c.Ref] || items.withdrawn[own]) {
+		shared := c.Ref
+		if items.withdrawn[own] {
+			shared = "the change of " + itemRef(c.Entity, c.TypeID, c.ID)
+		}
 		p.dead[deadStep{c.Step, c.Source}] = "shares the change of another row"
-		p.revise(c, KindInvalid, "shares "+c.Ref+": that row is invalid", deadRefs)
+		p.revise(c, KindInvalid, "shares "+shared+": that row is invalid", items)
 		return true
 	}
 	for _, ref := range c.Needs {
-		if deadRefs[ref] {
-			p.revise(c, KindSkip, "needs "+ref+": that row is invalid", deadRefs)
+		if items.refs[ref] {
+			p.revise(c, KindSkip, "needs "+ref+": that row is invalid", items)
 			return true
 		}
 	}
 	return false
 }
 
-func (p *Planning) revise(c *Change, kind Kind, reason string, deadRefs map[string]bool) {
+func (p *Planning) revise(c *Change, kind Kind, reason string, items deadItems) {
 	if c.Kind == KindCreate {
-		deadRefs[c.Ref] = true
+		items.refs[c.Ref] = true
 	}
 	c.Kind, c.Reason, c.Fields, c.Needs, c.Ref, c.ExternalKey = kind, reason, nil, nil, "", ""
 }
