@@ -324,7 +324,7 @@ func goLayout(layout string) (string, error) {
 	return translated, nil
 }
 
-// fromLetters translates dd/mm/yyyy. An m after an hour is a minute.
+// fromLetters translates dd/mm/yyyy. The m next to an hour is a minute.
 func fromLetters(layout string) string {
 	var b strings.Builder
 	hour := false
@@ -337,7 +337,9 @@ func fromLetters(layout string) string {
 		if !ok {
 			element = run
 		}
-		hour = hour || strings.HasPrefix(strings.ToLower(run), "h")
+		if ok {
+			hour = strings.HasPrefix(strings.ToLower(run), "h")
+		}
 		b.WriteString(element)
 		rest = rest[len(run):]
 	}
