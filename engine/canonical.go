@@ -308,7 +308,7 @@ func (f *Field) canonicalStatus(v any) (any, error) {
 }
 
 func canonicalUser(f *Field, v any, c *Catalog) (any, error) {
-	if text(v) == "0" { // nobody, as an item says it
+	if _, written := v.(string); !written && text(v) == "0" { // nobody, as an item says it
 		return nil, nil
 	}
 	u, err := c.User(text(v))

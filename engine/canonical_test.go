@@ -47,6 +47,7 @@ func TestCanonical(t *testing.T) {
 		"person by e-mail":                 {engine.Field{Type: "user"}, "ANA@example.com", int64(5), ""},
 		"person by name":                   {engine.Field{Type: "user"}, "ana  souza", int64(5), ""},
 		"nobody, as an item says it":       {engine.Field{Type: "employee"}, 0, nil, ""},
+		"nobody in a row":                  {engine.Field{Type: "user"}, "0", nil, "there is no person"},
 		"two people of one name":           {engine.Field{Type: "user"}, "Rui Lima", nil, "fits more than one person"},
 		"dismissed person by name":         {engine.Field{Type: "user"}, "Eva Reis", nil, "there is no person"},
 		"dismissed person by id":           {engine.Field{Type: "user"}, "8", int64(8), ""},

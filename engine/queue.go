@@ -13,11 +13,11 @@ const (
 	pageSize   = 2000  // changes read from the journal at once
 	windowSize = 10000 // unsettled changes in memory
 
-	// lostTogether is how many requests in a row may be lost with a change before it
-	// goes alone: it may be what the portal breaks on, and others would never be done
-	// that are in its batch. After mostLost it has failed.
-	lostTogether = 2
-	mostLost     = 12
+	// mostLostTogether is how many requests may be lost with a change before it goes
+	// with fewer others: it may be what the portal breaks on, and none of its batch
+	// would ever be done. After mostLost it has failed.
+	mostLostTogether = 2
+	mostLost         = 12
 )
 
 // task is a change on its way.
@@ -324,7 +324,7 @@ func (q *queue) lineUp(t *task) {
 // which has just been put into a batch, nil if there is none.
 func (q *queue) follower(t *task, now time.Time) *task {
 	for i, next := range t.behind {
-		if next.after == t && next.waits == 1 && next.state == taskWaiting && !next.checking && next.upload == 0 && next.lost < lostTogether && !q.stale(next, now) {
+		if next.after == t && next.waits == 1 && next.state == taskWaiting && !next.checking && next.upload == 0 && !next.suspect() && !q.stale(next, now) {
 			t.behind = slices.Delete(t.behind, i, i+1)
 			next.waits = 0
 			return next
@@ -444,12 +444,9 @@ func (q *queue) takeFresh(size int, now time.Time) []*task {
 			heap.Push(&q.ready, t)
 			break
 		}
-		if t.lost >= lostTogether { // nothing else is to share its fate
-			if full = true; len(batch) > 0 {
-				heap.Push(&q.ready, t)
-				break
-			}
-			t.state, upload, batch = taskSending, t.upload, append(batch, t)
+		if size = min(size, t.company(size)); len(batch) > 0 && (len(batch) >= size || t.suspect() != batch[0].suspect()) {
+			full = true
+			heap.Push(&q.ready, t)
 			break
 		}
 		upload += t.upload
@@ -475,6 +472,14 @@ func (q *queue) takeFresh(size int, now time.Time) []*task {
 	q.batches++
 	return batch
 }
+
+// suspect says whether the portal may break on a change.
+func (t *task) suspect() bool { return t.lost > mostLostTogether }
+
+// company is how many changes a batch of so many at the most has with this one: of
+// suspects a quarter each time, so that few requests part the one that the portal
+// breaks on from the others.
+func (t *task) company(size int) int { return max(1, size>>(2*max(0, t.lost-mostLostTogether))) }
 
 // carries says whether a batch of so many tasks and bytes of files may carry one
 // more: files are in memory while they are on their way, and a batch that takes long
