@@ -60,6 +60,7 @@ func newContention(t *testing.T, n int) *contention {
 type process struct {
 	*exec.Cmd
 	c      *contention
+	stdout lockedBuffer
 	stderr lockedBuffer
 	ended  chan struct{}
 }
@@ -87,7 +88,7 @@ func (c *contention) start(state string, args ...string) *process {
 	c.t.Helper()
 	p := &process{c: c, ended: make(chan struct{})}
 	p.Cmd = exec.CommandContext(c.t.Context(), "bxflow", append(args, "--portal", c.url, "--state", state)...)
-	p.Dir, p.Env, p.Stderr = c.dir, childEnv(c.dir), &p.stderr
+	p.Dir, p.Env, p.Stdout, p.Stderr = c.dir, childEnv(c.dir), &p.stdout, &p.stderr
 	if err := p.Start(); err != nil {
 		c.t.Fatal(err)
 	}

@@ -115,7 +115,10 @@ func (a *app) undoCommand(ctx context.Context, prefix string, flags undoFlags, e
 	}
 	if unfinished {
 		p.approved = func(ctx context.Context) error {
-			return engine.Abandon(ctx, run, "given up: the run was undone")
+			if err := engine.Abandon(ctx, run, "given up: the run was undone"); err != nil {
+				return err
+			}
+			return recordCutShort(ctx, run)
 		}
 	}
 	flags.saved = true
@@ -205,6 +208,20 @@ func (a *app) settleDoubts(ctx context.Context, run *journal.Run, p *planned, wr
 		return false, refused("%w", err)
 	}
 	err = engine.SettleDoubts(ctx, a.applyOptions(run, p, writeFlags{}))
-	res.Status, res.Error = engine.StatusInterrupted, "it was cut short, and is to be undone"
-	return unfinished, errors.Join(err, run.Finish(context.WithoutCancel(ctx), res))
+	return unfinished, errors.Join(err, recordCutShort(context.WithoutCancel(ctx), run))
+}
+
+// recordCutShort records what a run did that was cut short, and perhaps died before it
+// could.
+func recordCutShort(ctx context.Context, run *journal.Run) error {
+	totals, err := run.Totals(ctx)
+	if err != nil {
+		return err
+	}
+	res := run.Result()
+	res.Steps = engine.StepResults(run.Header(), totals)
+	if res.Status == engine.StatusRunning {
+		res.Status, res.Error, res.Finished = engine.StatusInterrupted, "it was cut short, and is to be undone", time.Now()
+	}
+	return run.Finish(ctx, res)
 }
