@@ -149,7 +149,7 @@ func (r *runner) reporting(ctx context.Context, wait func() error) error {
 }
 
 func newRunner(o *ApplyOptions) *runner {
-	return &runner{o: o, queue: newQueue(o.Fence, o.Recheck || o.Earlier != nil), recalled: map[int64]bool{}, canary: canary{records: o.Canary, sources: map[string]bool{}, refs: map[string]bool{}}}
+	return &runner{o: o, queue: newQueue(o.Fence, o.Recheck || o.Earlier != nil), recalled: map[int64]bool{}, canary: newCanary(o.Canary)}
 }
 
 // guard stops all workers when one can't go on.

@@ -319,6 +319,40 @@ func TestDriftBetweenTwoChangesOfAnItem(t *testing.T) {
 	})
 }
 
+// A canary takes no change of an item past an earlier one that waits: the rest would
+// find what the later one made of it.
+func TestCanaryKeepsTheOrderOfAnItem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows("cpf,deal,note\n70001,Novo A,First\n70002,Novo A,Second\n")
+	w.edit("crm.item.add", map[string]any{"entityTypeId": 2, "fields": map[string]any{"title": "Novo A", "comments": "Old"}})
+	contacts := "\n  - read: rows.csv\n    key: cpf\n  - import: contact\n    match: CPF\n    fields: {CPF: \"${{ row.cpf }}\", name: \"Cliente ${{ row.cpf }}\"}\n"
+	w.run(w.job(strings.Replace(contacts, "match: CPF", "match: CPF\n    when: row.note == \"First\"", 1)))
+	h, _ := w.plan(w.job(contacts + "  - find: deal\n    by: {title: \"${{ row.deal }}\"}\n  - update: deal\n    set: {comments: \"${{ row.note }}\"}\n"))
+	o := w.options(h)
+	o.Canary = 1
+	canary, err := engine.Apply(t.Context(), o)
+	if stopped, ok := errors.AsType[*engine.CanaryError](err); !ok || stopped.Left != 2 || canary.Steps[0].Created != 1 {
+		t.Fatalf("the canary: %v, %+v", err, canary.Steps)
+	}
+	o.Canary = 0
+	w.resume(&o)
+	result := w.finish(o)
+	if got := w.named("deal", "title", "Novo A")[0]["comments"]; result.Status != engine.StatusSucceeded || got != "Second" {
+		t.Errorf("the run ends %s, and the deal is left with %q\n%s", result.Status, got, w.errors(result.Run))
+	}
+}
+
+// finish applies what is left of a run.
+func (w *world) finish(o engine.ApplyOptions) *engine.Result {
+	w.t.Helper()
+	result, err := engine.Apply(w.t.Context(), o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return result
+}
+
 // A run that is resumed keeps off the items that it found in conflict before.
 func TestConflictsAreRemembered(t *testing.T) {
 	t.Parallel()

@@ -367,6 +367,38 @@ func TestUndoKeepsWhatARefusedRestoreLinksTo(t *testing.T) {
 	}
 }
 
+// The canary of an undo deletes no item whose links are ended only after it.
+func TestUndoByCanaryKeepsLinkedItems(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows("cpf,firm\n70001,Novo Ltda\n70002,Novo Ltda\n")
+	for _, cpf := range []string{"70001", "70002"} {
+		w.edit("crm.item.add", map[string]any{"entityTypeId": 3, "fields": map[string]any{"name": "Ana", "ufCrm_1737980095947": cpf}})
+	}
+	before := w.portal()
+	run := w.run(w.job("\n  - read: rows.csv\n    key: cpf\n  - import: company\n    match: title\n    fields: {title: \"${{ row.firm }}\"}\n" +
+		"  - find: contact\n    by: {CPF: \"${{ row.cpf }}\"}\n  - update: contact\n    set: {companyId: \"${{ company.id }}\"}\n" +
+		"  - create: deal\n    when: row.cpf == \"70001\"\n    fields: {title: Novo}\n"))
+	w.saved = true
+	o := w.options(w.planUndo(run.Run, false))
+	for o.Canary = 1; ; w.resume(&o) {
+		undo, err := engine.Apply(t.Context(), o)
+		if _, stopped := errors.AsType[*engine.CanaryError](err); stopped {
+			if got := w.named("company", "title", "Novo Ltda"); len(got) != 1 {
+				t.Fatal("the company of contacts that link to it still was deleted")
+			}
+			continue
+		}
+		if err != nil || undo.Status != engine.StatusSucceeded {
+			t.Errorf("the undo ends %s, %v\n%s", undo.Status, err, w.errors(undo.Run))
+		}
+		break
+	}
+	if diff := gocmp.Diff(before, w.portal()); diff != "" {
+		t.Errorf("after the undo (-before +now):\n%s", diff)
+	}
+}
+
 // A change of which the portal took one part and dropped another counts as failed, and
 // is taken back all the same: nobody else has made it.
 func TestUndoOfWhatWasTakenInPart(t *testing.T) {
