@@ -320,6 +320,27 @@ func TestResumedDoubtsAreSentOnce(t *testing.T) {
 	})
 }
 
+// Creates with dates of their own keep their order also where an interrupted run left
+// some of them in doubt.
+func TestResumedCreationDates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sandbox.Options{Seed: "empty", RequestLimit: 60 * time.Second})
+		w.rows("n,at\n1,1999-03-01T08:00:00Z\n2,1999-03-02T08:00:00Z\n3,1999-03-03T08:00:00Z\n4,1999-03-04T08:00:00Z\n")
+		h, changes := w.plan(w.job("\n  - read: rows.csv\n    key: n\n  - import: contact\n    match: originId\n    automation: off\n" +
+			"    fields: {originId: \"${{ row.n }}\", name: \"Cliente ${{ row.n }}\"}\n    on_create: {createdTime: \"${{ row.at }}\"}\n"))
+		o := w.options(h)
+		if err := o.Log.Sent(t.Context(), changes[:2], time.Now()); err != nil { // and the program dies
+			t.Fatal(err)
+		}
+		w.resume(&o)
+		result, err := engine.Apply(t.Context(), o)
+		if err != nil || result.Status != engine.StatusSucceeded {
+			t.Errorf("the run ends %s, %v\n%s", result.Status, err, w.errors(result.Run))
+		}
+	})
+}
+
 // The portal takes no creation date that is older than its newest item's: such
 // creates leave in their order, though some of them wait for others, and many
 // requests are under way.

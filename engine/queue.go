@@ -308,16 +308,26 @@ func (q *queue) enqueue(t *task) {
 // portal takes none that is older than its newest item ("Import" of crm.item). They
 // may share a request, which is worked on in order.
 func (q *queue) lineUp(t *task) {
-	c := t.change
-	if c.Kind != KindCreate || c.Fields[fieldCreated].After == nil {
-		return
-	}
-	if before := q.dated[c.TypeID]; before != nil && before.state != taskSettled {
-		t.after = before
-		before.behind = append(before.behind, t)
+	if q.dateAfter(t) {
+		t.after.behind = append(t.after.behind, t)
 		t.waits++
 	}
+}
+
+// dateAfter notes which dated create a task comes after, and says whether that is one
+// that is not settled.
+func (q *queue) dateAfter(t *task) bool {
+	c := t.change
+	if c.Kind != KindCreate || c.Fields[fieldCreated].After == nil {
+		return false
+	}
+	before := q.dated[c.TypeID]
 	q.dated[c.TypeID] = t
+	if before == nil || before.state == taskSettled {
+		return false
+	}
+	t.after = before
+	return true
 }
 
 // follower takes the task that waits for nothing but a dated create before it,

@@ -220,6 +220,7 @@ func (q *queue) doubt(t *task) {
 	if into := t.change.intoKey(); into != (ItemKey{}) {
 		q.last[into] = t
 	}
+	q.dateAfter(t) // it waits for that one only if it is to be sent again
 	q.doubtLocked(t)
 	q.wakeLocked()
 }
