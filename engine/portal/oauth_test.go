@@ -370,6 +370,15 @@ func TestApplication_neverShowsItsTokens(t *testing.T) {
 		_, err := c.Call(t.Context(), "profile", nil)
 		app := application(given, "")
 		shown := fmt.Sprintf("%v %+v %#v %s %v %+v %#v", err, err, err, log.String(), app, *app, *app)
+		c = openApplication(t, application(box.Authorize(), ""), tokenEcho(box.Transport(), func(token string) string {
+			access = token
+			return fmt.Sprintf(`{"result":{"urlMachine":"https:\/\/sandbox.test\/rest\/crm.controller.item.getFile\/?token=x\u0026auth=%s"}}`, token)
+		}), &log)
+		file, err := c.Call(t.Context(), "profile", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown += string(file.Value)
 		for _, secret := range []string{access, given.ClientSecret, given.RefreshToken} {
 			if secret == "" || strings.Contains(shown, secret) {
 				t.Errorf("%q shows in %s", secret, shown)
@@ -382,7 +391,11 @@ func TestApplication_neverShowsItsTokens(t *testing.T) {
 // server is the sandbox's.
 func tokenEcho(next http.RoundTripper, answer func(token string) string) http.RoundTripper {
 	calls := withBody(func(_ string, body map[string]any, _ string) (int, string) {
-		return http.StatusBadRequest, answer(fmt.Sprint(body["auth"]))
+		text := answer(fmt.Sprint(body["auth"]))
+		if strings.HasPrefix(text, `{"result"`) {
+			return http.StatusOK, text
+		}
+		return http.StatusBadRequest, text
 	})
 	return byHost{"tokens.test": next, "sandbox.test": calls}
 }

@@ -82,12 +82,19 @@ func (w *wire) post(ctx context.Context, method string, body []byte) (Result, *E
 	switch {
 	case fault == nil:
 		w.tokens.served()
+		result.Value = scrubToken(result.Value, access)
 	case fault.Verdict == Expired:
 		if stop := w.tokens.renew(ctx, access); stop != nil {
 			return Result{}, stop
 		}
 	}
 	return result, fault
+}
+
+// scrubToken takes an application's token out of addresses in an answer, as
+// [Address.scrubAnswer] does a webhook's secret.
+func scrubToken(answer []byte, access string) []byte {
+	return bytes.ReplaceAll(answer, []byte("auth="+access), []byte("auth="+masked))
 }
 
 // scrub takes all secrets out of a text that others wrote.
