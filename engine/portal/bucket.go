@@ -242,7 +242,7 @@ func (b *level) believe(now time.Time, limits Limits, thought float64) {
 	switch full := thought > b.room(limits)-1; {
 	case !full: // a burst of somebody's: it tells no rate
 	case b.Margin == 0:
-		b.Margin = min(limits.Rate, limits.Burst/2)
+		b.Margin = mostMargin(limits)
 	default:
 		since := max(time.Duration(now.UnixNano()-b.Synced).Seconds(), 1)
 		theirs := (b.Theirs + limits.Burst - thought) / since
@@ -252,6 +252,9 @@ func (b *level) believe(now time.Time, limits Limits, thought float64) {
 	}
 	b.Learned, b.Theirs, b.Doubted, b.Synced = b.Neighbour, 0, 0, now.UnixNano()
 }
+
+// mostMargin is what a portal may drain at once.
+func mostMargin(limits Limits) float64 { return min(limits.Rate, limits.Burst/2) }
 
 // block has nothing sent for a while, longer after refusals in a row.
 func (b *level) block(now time.Time) {
@@ -268,6 +271,7 @@ const mostWaiting = 32 * maxInFlight
 // settle bounds what was read by what can be so now.
 func (b *level) settle(now time.Time, limits Limits) {
 	b.Level = min(b.Level, limits.Burst+mostWaiting)
+	b.Margin = min(b.Margin, mostMargin(limits)) // it may be of a time with other limits
 	b.Synced = min(b.Synced, now.UnixNano())
 	b.Blocked = min(b.Blocked, now.Add(longestBlock).UnixNano())
 	b.Tried = min(b.Tried, now.UnixNano())

@@ -136,6 +136,37 @@ func TestState_deadProcesses(t *testing.T) {
 	})
 }
 
+// What was learned under other limits, of a portal that drains fifty at once, doesn't
+// hold up requests under these.
+func TestState_otherLimits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		box := newBox(t, sandbox.Options{Seed: "empty"})
+		open := func() *portal.Client {
+			return openTransport(t, portal.Options{Transport: box.Transport(), Limits: portal.CloudLimits(), State: folder}, box.WebhookPath())
+		}
+		calls(t, open(), 1)
+		files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		raw, err := os.ReadFile(files[0])
+		if err == nil {
+			err = os.WriteFile(files[0], bytes.Replace(raw, []byte(`"bucket":{`), []byte(`"bucket":{"margin":50,`), 1), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		c := open()
+		calls(t, c, 40)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("forty requests took %s, and a burst is fifty", took)
+		}
+	})
+}
+
 // refusing is a portal whose first request is refused for lack of room, of which
 // the next ones get lost, and which refuses all others.
 type refusing struct{ requests *atomic.Int64 }
