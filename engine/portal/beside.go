@@ -210,10 +210,15 @@ func (c *Client) listBeside(ctx context.Context, e *engine.Entity, filters []map
 			if err != nil {
 				return nil, err
 			}
+			known := len(byID)
 			for _, item := range rows {
 				byID[item.ID] = item
 			}
-			if len(rows) == pageSize {
+			switch {
+			case len(rows) < pageSize:
+			case len(byID) == known:
+				return nil, repeated(methodsBeside(e).list)
+			default:
 				more = append(more, filters[i])
 			}
 		}
@@ -224,6 +229,12 @@ func (c *Client) listBeside(ctx context.Context, e *engine.Entity, filters []map
 		items = append(items, byID[id])
 	}
 	return items, nil
+}
+
+// repeated is the fault of a list that answers a page with what it had before: it
+// would have no end.
+func repeated(method string) *Error {
+	return &Error{Method: method, Verdict: Unknown, Message: "the portal answers each page with the same rows"}
 }
 
 // besideRows reads the rows of a list. An owner that is not there has none.

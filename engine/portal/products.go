@@ -198,7 +198,11 @@ func (c *Client) findProducts(ctx context.Context, l engine.Lookup) ([][]engine.
 			if rows[ids[i]] == nil {
 				rows[ids[i]] = []productRow{}
 			}
-			if len(page) == pageSize {
+			switch had := len(rows[ids[i]]) - len(page); {
+			case len(page) < pageSize:
+			case had > 0 && rows[ids[i]][had].ID == rows[ids[i]][0].ID:
+				return nil, repeated(methodProducts)
+			default:
 				more = append(more, ids[i])
 			}
 		}

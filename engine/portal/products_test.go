@@ -1,9 +1,12 @@
 package portal_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -101,5 +104,34 @@ func TestClient_writesProducts(t *testing.T) {
 		if _, there := found[999999]; there || len(found) != 2 {
 			t.Errorf("found %d items", len(found))
 		}
+	}
+}
+
+// A portal that answers each page of a list with the same rows is not asked for ever.
+func TestFind_pagesThatRepeat(t *testing.T) {
+	t.Parallel()
+	comments := engine.Comments()
+	for name, l := range map[string]engine.Lookup{
+		"product rows": {Entity: products(), IDs: []int64{7}},
+		"comments":     {Entity: comments, Match: comments.IdentityFields(), Keys: [][]any{{"deal", int64(7), "x"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			page := make([]string, 50)
+			for i := range page {
+				page[i] = fmt.Sprintf(`{"id":%d,"ID":"%d","ENTITY_ID":"7","COMMENT":"a"}`, i+1, i+1)
+			}
+			rows := "[" + strings.Join(page, ",") + "]"
+			if name == "product rows" {
+				rows = `{"productRows":` + rows + `}`
+			}
+			answer := `{"result":{"result":{"c0":` + rows + `}}}`
+			c := openScript(t, func(string, map[string]any, *http.Request) (int, string) { return http.StatusOK, answer }, nil)
+			ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+			defer stop()
+			if _, err := c.Find(ctx, l); err == nil || !strings.Contains(err.Error(), "with the same rows") {
+				t.Errorf("after %d requests: %v", c.Usage().Requests, err)
+			}
+		})
 	}
 }
