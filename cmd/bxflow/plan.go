@@ -42,6 +42,9 @@ says that there are changes.`,
 			if flags.rows < 0 {
 				return usage("--rows %d is less than none; 0 shows all", flags.rows)
 			}
+			if err := maySave(flags.out); err != nil {
+				return err
+			}
 			return a.planCommand(c.Context(), args[0], flags)
 		},
 	}
@@ -124,15 +127,41 @@ func (a *app) showPlan(ctx context.Context, p report.Plan) error {
 	return p.Text(ctx, a.stdout, a.terminal(a.stdout))
 }
 
-// savePlan writes a plan's file, whole or not at all.
-func savePlan(ctx context.Context, j *journal.Journal, p *journal.Plan, path string) (err error) {
+// maySave says whether a plan's file can be written, before a plan is made that may
+// take long. An empty path is none.
+func maySave(path string) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return usage("--out %s is not a file", path)
+	}
+	f, err := besideFile(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// besideFile makes the file that becomes a plan's when it is complete.
+func besideFile(path string) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600, as a plan shows people's data
 	if err != nil {
-		return usage("--out: %w", err)
+		return nil, usage("--out %s: %w", path, errors.Unwrap(err)) // without the name that nobody gave
+	}
+	return f, nil
+}
+
+// savePlan writes a plan's file, whole or not at all.
+func savePlan(ctx context.Context, j *journal.Journal, p *journal.Plan, path string) (err error) {
+	f, err := besideFile(path)
+	if err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("--out: %w", err), f.Close(), os.Remove(f.Name()))
+			_ = f.Close() // it may be closed
+			err = errors.Join(fmt.Errorf("--out: %w", err), os.Remove(f.Name()))
 		}
 	}()
 	if err := j.Export(ctx, p, f); err != nil {

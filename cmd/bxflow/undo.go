@@ -67,6 +67,9 @@ func (a *app) planOrWrite(c *cobra.Command, f *planOrWriteFlags, do func(*ending
 		if err := a.formats("text", "json", "html", "csv"); err != nil {
 			return err
 		}
+		if err := maySave(f.show.out); err != nil {
+			return err
+		}
 		return do(nil)
 	}
 	if err := a.formats("text", "json"); err != nil {
