@@ -270,6 +270,22 @@ func TestNotify_person(t *testing.T) {
 	}
 }
 
+// Who applies a plan of another portal than the job's tells the people of that one.
+func TestNotify_personOfThePlan(t *testing.T) {
+	t.Parallel()
+	box, url := servedSandbox(t)
+	job := strings.Replace(notifyingJob, "webhook: ${{ env.HOOK }}", "person: ana@example.com", 1) + "portal: sandbox\n" + notifyingSteps
+	n := newNotified(t, job, goodRows, http.StatusOK)
+	n.env["BXFLOW_PORTAL_TEST"] = url
+	plan := filepath.Join(n.dir, "a.plan")
+	if code, text := n.bxflow("plan", filepath.Join(n.dir, "job.yaml"), "--portal", "test", "--out", plan); code != exitDone {
+		t.Fatalf("exit %d:\n%s", code, text)
+	}
+	if code, text := n.bxflow("apply", plan, "--yes"); code != exitDone || !strings.Contains(string(box.Dump()), "clients succeeded on") {
+		t.Errorf("exit %d, and the plan's portal was told nothing:\n%s", code, text)
+	}
+}
+
 // A test of a job tells nobody.
 func TestNotify_notByTest(t *testing.T) {
 	t.Parallel()

@@ -54,7 +54,6 @@ func (a *app) retryCommand(ctx context.Context, prefix string, flags planOrWrite
 	if err != nil {
 		return err
 	}
-	job.Portal = cmp.Or(run.Header().PortalRef, job.Portal)
 	if err := a.failedThere(ctx, run.Header(), job); err != nil {
 		return err
 	}
@@ -118,9 +117,9 @@ func retryOf(ctx context.Context, run *journal.Run) (*engine.Retry, error) {
 	return retry, nil
 }
 
-// jobOf reads the job of a plan again, with the parameters that it had where the
-// command line sets no others. What was mended since counts. With checkOnly its
-// environment may be another.
+// jobOf reads the job of a plan again, with the portal and the parameters that it
+// had where the command line sets no others. What was mended since counts. With
+// checkOnly its environment may be another.
 func (a *app) jobOf(h *engine.Header, checkOnly bool) (*engine.Job, error) {
 	if _, err := os.Stat(h.JobFile); err != nil {
 		return nil, usage("the job file of the run can't be read again from this folder: %w", err)
@@ -136,5 +135,10 @@ func (a *app) jobOf(h *engine.Header, checkOnly bool) (*engine.Job, error) {
 			a.flags.params = append(a.flags.params, name+"="+value)
 		}
 	}
-	return a.loadJob(h.JobFile, checkOnly)
+	job, err := a.loadJob(h.JobFile, checkOnly)
+	if err != nil {
+		return nil, err
+	}
+	job.Portal = cmp.Or(h.PortalRef, job.Portal)
+	return job, nil
 }
