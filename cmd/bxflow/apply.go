@@ -45,6 +45,9 @@ func (a *app) applyCommand(ctx context.Context, path string, flags writeFlags, e
 		return usage("%w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return usage("%s is a folder; name the file of a plan", path)
+	}
 	j, err := a.openJournal(ctx)
 	if err != nil {
 		return err
