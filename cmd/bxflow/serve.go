@@ -77,7 +77,8 @@ func (a *app) serveCommand(ctx context.Context, dir, addr string) (err error) {
 		Files: jobFiles, Parse: a.parseJob, Portal: a.portalName, Run: a.runScheduled, Runs: a.latestRuns,
 		Portals: a.portalStates, Mask: mask, Reload: reload,
 	})
-	if _, cut := errors.AsType[*daemon.CutError](err); cut {
+	if cut, ok := errors.AsType[*daemon.CutError](err); ok {
+		cut.Resume = func(run string) string { return a.command("resume", run) }
 		return &exitError{code: exitInterrupted, err: err}
 	}
 	return err

@@ -281,7 +281,7 @@ func TestServe_isCutShort(t *testing.T) {
 	if code := <-s.code; code != exitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
-	s.wait(`bxflow: .*stopped in run [0-9a-z-]+; bxflow resume [0-9a-z-]+ goes on with it`)
+	s.wait(`bxflow: .*stopped in run [0-9a-z-]+; bxflow resume [0-9a-z-]+ --state \S+/state goes on with it`)
 	if runs := s.bxflow("runs"); !strings.Contains(runs, "interrupted") {
 		t.Errorf("runs:\n%s", runs)
 	}

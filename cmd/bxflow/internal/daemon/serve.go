@@ -69,6 +69,8 @@ type Outcome struct {
 type CutError struct {
 	Jobs []string // that had not begun to write; they run when they are due again
 	Runs []string // that can be resumed
+	// Resume is the command that goes on with a run; nil: resume and its id.
+	Resume func(run string) string
 }
 
 // Error names what was cut short and what to do.
@@ -78,7 +80,11 @@ func (e *CutError) Error() string {
 		parts = append(parts, fmt.Sprintf("stopped before %s wrote anything", strings.Join(e.Jobs, ", ")))
 	}
 	for _, run := range e.Runs {
-		parts = append(parts, fmt.Sprintf("stopped in run %s; bxflow resume %s goes on with it", run, run))
+		resume := "bxflow resume " + run
+		if e.Resume != nil {
+			resume = e.Resume(run)
+		}
+		parts = append(parts, fmt.Sprintf("stopped in run %s; %s goes on with it", run, resume))
 	}
 	return strings.Join(parts, "; ")
 }
