@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,8 +30,12 @@ the portal first, so that nothing is done twice and nothing is lost.`,
 				return err
 			}
 			a.tellProgress()
+			run := lastRun
+			if len(args) == 1 {
+				run = args[0]
+			}
 			var end ending
-			return a.tellEnd(c.Context(), &end, a.resumeCommand(c.Context(), strings.Join(args, ""), flags, &end))
+			return a.tellEnd(c.Context(), &end, a.resumeCommand(c.Context(), run, flags, &end))
 		},
 	}
 	flags.add(c)
@@ -46,10 +49,7 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 	if err != nil {
 		return err
 	}
-	if prefix == lastRun {
-		prefix = ""
-	}
-	run, err := unfinished(ctx, j, prefix)
+	run, err := a.unfinished(ctx, j, prefix)
 	if err != nil {
 		return err
 	}
@@ -95,21 +95,18 @@ func (a *app) resumeCommand(ctx context.Context, prefix string, flags writeFlags
 }
 
 // unfinished finds the run to be resumed.
-func unfinished(ctx context.Context, j *journal.Journal, prefix string) (*journal.Run, error) {
+func (a *app) unfinished(ctx context.Context, j *journal.Journal, prefix string) (*journal.Run, error) {
 	open, err := j.Unfinished(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if prefix == "" {
+	if prefix == lastRun {
 		if len(open) == 0 {
 			return nil, usage("nothing to resume")
 		}
 		return open[0], nil
 	}
-	run, err := j.Run(ctx, prefix)
-	if unknown, ok := errors.AsType[*journal.UnknownError](err); ok {
-		return nil, usage("%w", unknown)
-	}
+	run, err := a.findRun(ctx, j, prefix)
 	if err != nil {
 		return nil, err
 	}

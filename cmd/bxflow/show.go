@@ -62,7 +62,7 @@ a formula begin with an apostrophe, which read takes away again.`,
   bxflow show --result > result.csv`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			prefix := ""
+			prefix := lastRun
 			if len(args) == 1 {
 				prefix = args[0]
 			}

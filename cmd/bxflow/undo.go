@@ -172,7 +172,10 @@ const lastRun = "last"
 
 // findRun finds the run that a command names.
 func (a *app) findRun(ctx context.Context, j *journal.Journal, name string) (*journal.Run, error) {
-	if name == lastRun {
+	switch name {
+	case "": // a variable of a script that is not set
+		return nil, usage("the run's id is empty; name a run, or write %s", lastRun)
+	case lastRun:
 		name = ""
 	}
 	run, err := j.Run(ctx, name)
