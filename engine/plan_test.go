@@ -487,6 +487,26 @@ func TestPlan_fieldsThatNothingIsFoundBy(t *testing.T) {
 	}
 }
 
+// A job may be planned again: where the portal's lists don't show yet what was just
+// made, it is.
+func TestPlan_sameJobAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows("name,price\nA,10\n")
+	job := w.job(`
+  - read: rows.csv
+  - find: deal
+    by: {id: 1}
+  - products: deal
+    rows: [{name: "${{ row.name }}", price: "${{ row.price }}"}]
+`)
+	first, _ := w.plan(job)
+	again, changes := w.plan(job)
+	if diff := cmp.Diff(first.Summary, again.Summary); diff != "" || first.Content != again.Content {
+		t.Errorf("the second plan of one job is another (-first +again):\n%s%s", diff, show(changes))
+	}
+}
+
 // show prints changes for a failed test.
 func show(changes []*engine.Change) string {
 	var b strings.Builder

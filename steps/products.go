@@ -41,6 +41,7 @@ func (*Products) Needs() engine.Needs { return engine.Needs{Beside: []string{eng
 
 // Prepare implements [engine.Step].
 func (s *Products) Prepare(p *engine.Prepare) {
+	s.rows = nil
 	owner := p.HeldEntity(s.Step.Text)
 	if owner == nil {
 		return
