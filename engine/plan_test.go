@@ -487,6 +487,40 @@ func TestPlan_fieldsThatNothingIsFoundBy(t *testing.T) {
 	}
 }
 
+// An item is not missing from the source because the step that its row is for
+// could not be done.
+func TestPlan_missingOfSkippedRows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	job := w.job(`
+  - read: rows.csv
+  - find: company
+    id: firm
+    by: {id: "${{ row.firm }}"}
+    required: false
+  - import: contact
+    match: CPF
+    missing: delete
+    missing_where: {post: Novo}
+    missing_most: 100%
+    fields: {CPF: "${{ row.cpf }}", post: Novo, companyId: "${{ firm.id }}"}
+`)
+	w.rows("cpf,firm\n901,1\n902,1\n")
+	w.run(job)
+	w.rows("cpf,firm\n901,1\n902,99999\n")
+	h, changes := w.plan(job)
+	if want := (engine.Counts{Unchanged: 2, Skip: 2}); h.Summary != want {
+		t.Errorf("plan: %+v, want %+v\n%s", h.Summary, want, show(changes))
+	}
+	if !slices.ContainsFunc(h.Warnings, func(s string) bool { return strings.Contains(s, "rows that can't be used (1) may be about it") }) {
+		t.Errorf("warnings %q don't say why nothing is missing", h.Warnings)
+	}
+	w.rows("cpf,firm\n901,1\n")
+	if h, changes = w.plan(job); h.Summary.Delete != 1 {
+		t.Errorf("plan without the row: %+v\n%s", h.Summary, show(changes))
+	}
+}
+
 // A job may be planned again: where the portal's lists don't show yet what was just
 // made, it is.
 func TestPlan_sameJobAgain(t *testing.T) {

@@ -417,6 +417,7 @@ func (p *Planning) ready(chunk []*Record) []*Record {
 		}
 		if reason := p.missing(r, uses); reason != "" {
 			p.Skip(r, reason)
+			p.unusable(r)
 			continue
 		}
 		if p.spec.When != nil {

@@ -148,8 +148,16 @@ func (p *Planning) Skip(r *Record, reason string) {
 func (p *Planning) Invalid(r *Record, reason string) {
 	c := p.change(r, KindInvalid)
 	c.Reason = reason
-	p.bad[p.spec.ID]++
+	p.unusable(r)
 	p.breakStep(r, "the row is invalid at step "+p.spec.ID)
+}
+
+// unusable counts a record that the step in hand can't use, once.
+func (p *Planning) unusable(r *Record) {
+	if !r.unusable {
+		r.unusable = true
+		p.bad[p.spec.ID]++
+	}
 }
 
 // breakStep says that a step of the record did not come about. A step that
@@ -420,6 +428,6 @@ func refsIn(fields map[string]FieldChange) []string {
 func (p *Planning) Conflict(r *Record, reason string) {
 	c := p.change(r, KindConflict)
 	c.Reason = reason
-	p.bad[p.spec.ID]++
+	p.unusable(r)
 	p.breakStep(r, "conflict at step "+p.spec.ID)
 }

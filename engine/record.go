@@ -19,9 +19,10 @@ type Record struct {
 	// is; nil for others. Expressions see it, and no step can change it.
 	Abroad *Item
 
-	held   map[string]*Held  // by step id
-	broken map[string]string // why a step has no item for the record, by step id
-	env    expression.Env
+	held     map[string]*Held  // by step id
+	broken   map[string]string // why a step has no item for the record, by step id
+	unusable bool              // for a step so far, which its when did not leave out
+	env      expression.Env
 }
 
 // Held is an item as a record's steps hold it: as the portal has it, changed by
