@@ -115,6 +115,21 @@ func TestPlan(t *testing.T) {
 			want: engine.Counts{Create: 2, Invalid: 3, Skip: 3},
 			says: []string{"shares the change of contact 1: that row is invalid"},
 		},
+		"a phone without a digit is nobody's": {
+			rows: "name,phone,other\nNovo A,n/a,(sem)\nNovo B,-,ramal\n",
+			job: `
+  - read: rows.csv
+  - import: contact
+    match: [[phone], [name]]
+    fields: {name: "${{ row.name }}", phone: "${{ row.phone }}"}
+  - read: rows.csv
+  - find: contact
+    id: other
+    by: {phone: "${{ row.other }}"}
+`,
+			want: engine.Counts{Create: 2, Invalid: 2},
+			says: []string{"a value to find it by is empty"},
+		},
 		"equal rows share one change": {
 			rows: "cpf,name,post\n601,Novo A,x\n601,Novo A,x\n",
 			job:  fmt.Sprintf(client, ""),

@@ -384,7 +384,9 @@ func matchKeys(list []*Field, values map[string]any) [][]any {
 			return nil
 		case []MultiValue:
 			for _, m := range v {
-				alternatives = append(alternatives, m.Value)
+				if f.Fold(m.Value) != "" {
+					alternatives = append(alternatives, m.Value)
+				}
 			}
 		default:
 			alternatives = []any{v}

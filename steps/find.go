@@ -232,7 +232,7 @@ func keyOf(list []*engine.Field, wants []want) (key []any, complete bool) {
 		case []any:
 			return nil, false
 		}
-		if v == nil {
+		if v == nil || f.Fold(v) == "" { // a phone without a digit, n/a, is nobody's
 			return nil, false
 		}
 		key = append(key, v)
