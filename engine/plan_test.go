@@ -536,6 +536,42 @@ func TestPlan_missingOfSkippedRows(t *testing.T) {
 	}
 }
 
+// What a job deletes, it does not change or link to further down.
+func TestPlan_matchesWhatIsDeleted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sandbox.Options{})
+	w.rows("cpf,name\n10000000108,August\n10000000108,August\n")
+	job := w.job(`
+  - select: contact
+    id: old
+    where: {CPF: "10000000108"}
+  - delete: old
+  - read: rows.csv
+  - import: contact
+    id: client
+    match: CPF
+    fields: {CPF: "${{ row.cpf }}", name: "${{ row.name }} II"}
+  - create: deal
+    fields: {title: "Deal of ${{ row.name }}", contactId: "${{ client.id }}"}
+  - read: rows.csv
+  - find: contact
+    id: found
+    by: {CPF: "${{ row.cpf }}"}
+  - update: found
+    set: {post: Boss}
+`)
+	h, changes := w.plan(job)
+	if want := (engine.Counts{Delete: 1, Unchanged: 2, Skip: 6}); h.Summary != want || !strings.Contains(show(changes), "contact 1 matches and is deleted for contact:1; the next run makes a new one") {
+		t.Errorf("plan: %+v, want %+v\n%s", h.Summary, want, show(changes))
+	}
+	if result := w.apply(h); result.Status != engine.StatusSucceeded {
+		t.Errorf("run: %+v", result)
+	}
+	if h, changes = w.plan(job); h.Summary.Create != 2 {
+		t.Errorf("next plan: %+v, want a contact and a deal\n%s", h.Summary, show(changes))
+	}
+}
+
 // A job may be planned again: where the portal's lists don't show yet what was just
 // made, it is.
 func TestPlan_sameJobAgain(t *testing.T) {

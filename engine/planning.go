@@ -101,7 +101,11 @@ func (p *Planning) Overlay(ctx context.Context, held []*Held) error {
 		return err
 	}
 	for _, c := range changes {
-		h := byKey[ItemKey{TypeID: c.TypeID, ID: c.ID, Ref: c.Ref}]
+		key := ItemKey{TypeID: c.TypeID, ID: c.ID, Ref: c.Ref}
+		if c.Kind == KindDelete {
+			key.Ref = "" // the deletion's own
+		}
+		h := byKey[key]
 		if h == nil {
 			continue
 		}

@@ -372,6 +372,9 @@ func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error
 		return s.create(p, e)
 	}
 	e.record.Hold(p.ID(), e.held)
+	if s.gone(p, e.record, e.held) {
+		return nil
+	}
 	first, err := s.oneKey(ctx, p, e)
 	if err != nil || e.fault != "" {
 		return err
@@ -382,6 +385,15 @@ func (s *Import) settle(ctx context.Context, p *engine.Planning, e *entry) error
 		return err
 	}
 	return s.claim(p, e, e.held)
+}
+
+// gone skips a record whose item this plan deletes before.
+func (s *Import) gone(p *engine.Planning, r *engine.Record, h *engine.Held) bool {
+	if h.Gone == "" {
+		return false
+	}
+	p.Skip(r, fmt.Sprintf("%s %d matches and is deleted for %s; the next run makes a new one", s.entity.Name, h.ID, h.Gone))
+	return true
 }
 
 // plannedSince is the item that a record above it in the chunk makes, or gives
@@ -501,6 +513,9 @@ func (s *Import) share(p *engine.Planning, e *entry) error {
 			return nil
 		}
 		h := e.owner.record.Held(p.ID())
+		if s.gone(p, e.record, h) {
+			return nil
+		}
 		owner = &engine.Claim{Source: e.owner.record.Source, Digest: e.owner.digest, ID: h.ID, Ref: h.Ref}
 	}
 	if owner.Digest == e.digest || s.Duplicates != "fail" {
