@@ -74,14 +74,32 @@ func (a *app) applyCommand(ctx context.Context, path string, flags writeFlags, e
 	if err := lease.Unused(h.ID); err != nil {
 		return refused("%w", err)
 	}
-	p.approved = func(context.Context) error {
+	p.approved = func(ctx context.Context) error {
 		if err := lease.Use(h.ID); err != nil {
 			return refused("%w", err)
 		}
-		return nil
+		return giveUpUndone(ctx, j, h.Undoes)
 	}
 	flags.saved = true
 	return a.approveAndApply(ctx, j, p, flags, end)
+}
+
+// giveUpUndone gives up the run that a plan takes back, if it was cut short: resuming
+// it would do again what is undone.
+func giveUpUndone(ctx context.Context, j *journal.Journal, undoes string) error {
+	if undoes == "" {
+		return nil
+	}
+	open, err := j.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, run := range open {
+		if run.ID() == undoes {
+			return giveUp(ctx, run)
+		}
+	}
+	return nil
 }
 
 // checkSaved says whether a saved plan still may be applied: once, in time, for

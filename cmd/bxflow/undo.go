@@ -117,12 +117,7 @@ func (a *app) undoCommand(ctx context.Context, prefix string, flags undoFlags, e
 		return a.showOnly(ctx, j, p, flags.show, a.again("undo", shortRun(run.ID())))
 	}
 	if unfinished {
-		p.approved = func(ctx context.Context) error {
-			if err := engine.Abandon(ctx, run, "given up: the run was undone"); err != nil {
-				return err
-			}
-			return recordCutShort(ctx, run)
-		}
+		p.approved = func(ctx context.Context) error { return giveUp(ctx, run) }
 	}
 	flags.saved = true
 	return a.approveAndApply(ctx, j, p, flags.writeFlags, end)
@@ -215,6 +210,14 @@ func (a *app) settleDoubts(ctx context.Context, run *journal.Run, p *planned, wr
 	}
 	err = engine.SettleDoubts(ctx, a.applyOptions(run, p, writeFlags{}))
 	return unfinished, errors.Join(err, recordCutShort(context.WithoutCancel(ctx), run))
+}
+
+// giveUp ends a run that was cut short and is undone.
+func giveUp(ctx context.Context, run *journal.Run) error {
+	if err := engine.Abandon(ctx, run, "given up: the run was undone"); err != nil {
+		return err
+	}
+	return recordCutShort(ctx, run)
 }
 
 // recordCutShort records what a run did that was cut short, and perhaps died before it

@@ -14,9 +14,17 @@ import (
 func TestUndo_killedRun(t *testing.T) {
 	t.Parallel()
 	const n = 900
-	for name, fault := range map[string]string{"nothing in doubt": "", "in doubt": "late:method=crm.item.add,nth=1,delay=900ms"} {
+	for name, tt := range map[string]struct {
+		fault string
+		saved bool // the plan of its undo is
+	}{
+		"nothing in doubt":              {},
+		"nothing in doubt, by its plan": {saved: true},
+		"in doubt":                      {fault: "late:method=crm.item.add,nth=1,delay=900ms"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			fault := tt.fault
 			c := newContention(t, n)
 			args := fast("run", "many.yaml")
 			if fault == "" { // it writes a part, and then waits for the portal's limits
@@ -31,7 +39,12 @@ func TestUndo_killedRun(t *testing.T) {
 			}
 			killed.signal(syscall.SIGKILL)
 			<-killed.ended
-			c.start("a", fast("undo", "last")...).end(exitDone)
+			if tt.saved {
+				c.start("a", "undo", "last", "--out", "undo.plan").end(exitDone)
+				c.start("a", "apply", "undo.plan", "--yes").end(exitDone)
+			} else {
+				c.start("a", fast("undo", "last")...).end(exitDone)
+			}
 
 			runs := c.start("a", "runs", "--format", "json")
 			runs.end(exitDone)
