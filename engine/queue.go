@@ -16,7 +16,7 @@ const (
 	// mostLostTogether is how many requests may be lost with a change before it goes
 	// with fewer others: it may be what the portal breaks on, and none of its batch
 	// would ever be done. After mostLost it has failed.
-	mostLostTogether = 2
+	mostLostTogether = 4
 	mostLost         = 12
 )
 

@@ -78,6 +78,8 @@ const (
 	// one; trialSoon, where that leaves us less than a fair share.
 	trialPause = 4 * time.Minute
 	trialSoon  = time.Minute
+	// trialLapse is how long a trial waits for requests that may be lost.
+	trialLapse = 10 * time.Minute
 )
 
 // room is how many requests we let the bucket hold.
@@ -109,17 +111,22 @@ func (b *level) drain(now time.Time, limits Limits) {
 	if b.Trial != nil {
 		b.Trial.Level = max(0, b.Trial.Level-drained)
 	}
-	b.lapse(now, limits)
+	b.lapse(now)
 	b.At = now.UnixNano()
 }
 
-// lapse ends a trial that can't tell any more: as many requests as it may take have
-// drained since. Its own may be lost, or their process may have died, and until it
-// ends no other refusal counts.
-func (b *level) lapse(now time.Time, limits Limits) {
-	if b.Trial != nil && time.Duration(now.UnixNano()-b.Trial.Since).Seconds()*limits.Rate > longestTrial {
+// lapse ends a trial that has not told for long. Its own requests may be lost, or
+// their process may have died.
+func (b *level) lapse(now time.Time) {
+	if b.Trial != nil && now.UnixNano()-b.Trial.Since > int64(trialLapse) {
 		b.Trial = nil
 	}
+}
+
+// overdue says whether a trial can't tell any more what became of a request that was
+// sent then: as many as it may take had drained before.
+func (t *trial) overdue(sent time.Time, limits Limits) bool {
+	return time.Duration(sent.UnixNano()-t.Since).Seconds()*limits.Rate > longestTrial
 }
 
 // rate is how fast the bucket drains for us.
@@ -167,7 +174,7 @@ func (b *level) giveBack(now time.Time, limits Limits, s slot) {
 // that ends a trial.
 func (b *level) accepted(now time.Time, limits Limits, s slot) bool {
 	b.InARow = 0
-	b.lapse(now, limits)
+	b.lapse(now)
 	if !s.trial || b.Trial == nil || s.refusals != b.Refusals {
 		return false
 	}
@@ -187,9 +194,17 @@ func (b *level) accepted(now time.Time, limits Limits, s slot) bool {
 // refused learns from a 503, and says whether that makes slots void. Requests
 // that were on their way together are refused together, and teach this once.
 func (b *level) refused(now, sent time.Time, limits Limits, s slot) bool {
-	b.lapse(now, limits)
-	if sent.UnixNano() <= b.Synced || (b.Trial != nil && !s.trial) {
+	b.lapse(now)
+	if sent.UnixNano() <= b.Synced {
 		return false
+	}
+	if b.Trial != nil && !s.trial {
+		if !b.Trial.overdue(sent, limits) {
+			return false
+		}
+		if b.InARow++; b.InARow < longestTrial { // so many confirm it as well
+			return false
+		}
 	}
 	b.InARow++
 	b.Refusals++
