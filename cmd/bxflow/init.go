@@ -60,11 +60,7 @@ func (a *app) initCommand(ctx context.Context, path string, flags initFlags) err
 	if flags.out == "" {
 		flags.out = strings.TrimSuffix(path, filepath.Ext(path)) + ".yaml"
 	}
-	t, err := a.resolve("", filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	s, err := a.open(t)
+	s, err := a.openPortal("", filepath.Dir(path))
 	if err != nil {
 		return err
 	}
@@ -73,7 +69,7 @@ func (a *app) initCommand(ctx context.Context, path string, flags initFlags) err
 		return err
 	}
 	d := newJobDraft(sample, entity, flags.region)
-	d.portal, d.file = t.ref, path
+	d.portal, d.file = s.target.ref, path
 	if !d.mapped() {
 		return usage("%s: no column is called like a field of %s; bxflow portal fields %q lists them, and --entity names another entity", path, entity.Name, entity.Name)
 	}

@@ -92,11 +92,7 @@ func (p *planned) refusal() error {
 // planJob plans a job in a journal. A broken guard is no error here: the plan
 // can be shown.
 func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, retry *engine.Retry) (*planned, error) {
-	t, err := a.resolve(job.Portal, job.Dir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.open(t)
+	s, err := a.openPortal(job.Portal, job.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +105,7 @@ func (a *app) planJob(ctx context.Context, j *journal.Journal, job *engine.Job, 
 	}
 	before := s.Usage()
 	draft, header, err := a.plan(ctx, j, engine.PlanOptions{
-		History: history{a}, Job: job, PortalRef: t.ref, Catalogue: s, Reader: s, Elsewhere: elsewhere, Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
+		History: history{a}, Job: job, PortalRef: s.target.ref, Catalogue: s, Reader: s, Elsewhere: elsewhere, Gauge: s, Retry: retry, Fence: fence(s), Progress: a.progress.Update,
 	})
 	if draft == nil {
 		return nil, err

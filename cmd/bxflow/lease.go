@@ -24,11 +24,7 @@ func (a *app) hold(ctx context.Context, j *journal.Journal, ofJob, dir, job stri
 
 // lease is hold for who has more to ask of the lease.
 func (a *app) lease(ctx context.Context, j *journal.Journal, ofJob, dir, job string, patient bool) (*journal.Lease, error) {
-	t, err := a.resolve(ofJob, dir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.open(t)
+	s, err := a.openPortal(ofJob, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +34,7 @@ func (a *app) lease(ctx context.Context, j *journal.Journal, ofJob, dir, job str
 	}
 	claim := journal.Claim{Portal: id, Job: job}
 	if s.box == nil { // the contents of a sandbox are one process's anyway
-		claim.Portal = t.address.Host // whatever user the webhook is of
+		claim.Portal = s.target.address.Host // whatever user the webhook is of
 		claim.Shared, err = portal.SharedState()
 	}
 	if err != nil {

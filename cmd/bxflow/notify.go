@@ -76,11 +76,7 @@ func (a *app) notifyPlan(ctx context.Context, job *engine.Job, h *engine.Header)
 // governor, as all requests do.
 func (a *app) sender(job *engine.Job) *notify.Sender {
 	return &notify.Sender{Log: a.log, Person: func(ctx context.Context, person, text string) error {
-		t, err := a.resolve(job.Portal, job.Dir)
-		if err != nil {
-			return err
-		}
-		s, err := a.open(t)
+		s, err := a.openPortal(job.Portal, job.Dir)
 		if err != nil {
 			return err
 		}

@@ -151,13 +151,19 @@ func (r *resources) close() error {
 	return errors.Join(errs...)
 }
 
+// openPortal opens the portal that the command line names, or else the one that a job
+// in a folder does.
+func (a *app) openPortal(ofJob, dir string) (*session, error) {
+	t, err := a.resolve(ofJob, dir)
+	if err != nil {
+		return nil, err
+	}
+	return a.open(t)
+}
+
 // withPortal opens the portal of a command that has no job.
 func (a *app) withPortal(ctx context.Context, do func(context.Context, *session) error) error {
-	t, err := a.resolve("", ".")
-	if err != nil {
-		return err
-	}
-	s, err := a.open(t)
+	s, err := a.openPortal("", ".")
 	if err != nil {
 		return err
 	}

@@ -59,11 +59,7 @@ func (a *app) checkPortal(ctx context.Context, jobFile string) error {
 		}
 		ofJob, dir = job.Portal, job.Dir
 	}
-	t, err := a.resolve(ofJob, dir)
-	if err != nil {
-		return err
-	}
-	s, err := a.open(t)
+	s, err := a.openPortal(ofJob, dir)
 	if err != nil {
 		return err
 	}

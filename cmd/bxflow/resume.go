@@ -136,11 +136,7 @@ func changesLeft(ctx context.Context, run *journal.Run) (int, error) {
 // openPortalOf opens the portal of a plan, which may have other fields and
 // stages by now.
 func (a *app) openPortalOf(ctx context.Context, h *engine.Header) (*planned, error) {
-	t, err := a.resolve(h.PortalRef, filepath.Dir(h.JobFile))
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.open(t)
+	s, err := a.openPortal(h.PortalRef, filepath.Dir(h.JobFile))
 	if err != nil {
 		return nil, err
 	}

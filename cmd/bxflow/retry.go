@@ -83,11 +83,7 @@ func (a *app) retryCommand(ctx context.Context, prefix string, flags planOrWrite
 // failedThere refuses a job whose portal is not that of the run: nothing has failed
 // on another one.
 func (a *app) failedThere(ctx context.Context, h *engine.Header, job *engine.Job) error {
-	t, err := a.resolve(job.Portal, job.Dir)
-	if err != nil {
-		return err
-	}
-	s, err := a.open(t)
+	s, err := a.openPortal(job.Portal, job.Dir)
 	if err != nil {
 		return err
 	}

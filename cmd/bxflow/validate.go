@@ -116,11 +116,7 @@ func (a *app) validateFile(ctx context.Context, path string) (*engine.Job, []str
 	if a.flags.portal == "" {
 		return job, warnings, nil
 	}
-	t, err := a.resolve(job.Portal, job.Dir)
-	if err != nil {
-		return job, warnings, err
-	}
-	s, err := a.open(t)
+	s, err := a.openPortal(job.Portal, job.Dir)
 	if err != nil {
 		return job, warnings, err
 	}
