@@ -78,8 +78,9 @@ func zeros(code string) int {
 			return 0
 		}
 	}
-	const most = 30         // more than any number of a document has
-	if n == 1 || n > most { // one every number has
+	// One digit every number has, and so many no number of a document.
+	const most = 30
+	if n == 1 || n > most {
 		return 0
 	}
 	return n

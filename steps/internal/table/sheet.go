@@ -14,9 +14,9 @@ const maxRows = 1 << 20
 
 // Sheet streams the rows of one sheet of an XLSX workbook. Cells are texts as
 // those of other tables are, whatever the sheet shows them as: numbers with all
-// their digits, and with the zeros before them that their format asks for, dates as 2006-01-02 or 2006-01-02T15:04:05, true and false, of
-// a formula the value that was stored with it. It is not safe for concurrent
-// use.
+// their digits, and with the zeros before them that their format asks for, dates
+// as 2006-01-02 or 2006-01-02T15:04:05, true and false, of a formula the value that
+// was stored with it. It is not safe for concurrent use.
 //
 // It reads the XML itself: libraries that stream rows tell neither a cell's
 // type nor its format, and take damage for the end.
